@@ -1,0 +1,9 @@
+//! trackrelay: a local webhook relay for Toggl Track.
+//!
+//! The modules stand in reading order, and a module uses only modules above it
+//! (`tests/tidy.rs` checks that). Two halves never call each other: the way in
+//! (`route`, `source`) and the way out (`deliver`, `validate`). They meet in the things,
+//! above all in the `store`.
+
+// Things.
+pub mod clock;

@@ -1,0 +1,3 @@
+//! The binary. Everything is in the library, so that tests and benches reach it.
+
+fn main() {}
