@@ -7,3 +7,5 @@
 
 // Things.
 pub mod clock;
+pub mod event;
+pub mod delivery;
