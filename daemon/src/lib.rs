@@ -7,6 +7,9 @@
 
 // Things.
 pub mod clock;
+pub mod telemetry;
 pub mod event;
 pub mod delivery;
 pub mod config;
+pub mod runtime;
+pub mod sign;
