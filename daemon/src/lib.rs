@@ -13,3 +13,4 @@ pub mod delivery;
 pub mod config;
 pub mod runtime;
 pub mod sign;
+pub mod store;

@@ -1,0 +1,357 @@
+//! The durable store: one SQLite file, one thread that writes with group commit, windows
+//! in memory. Only this folder knows SQLite.
+//!
+//! A request goes to `sqlite/queue.rs`, is committed by `sqlite/writer.rs` and written by
+//! `sqlite/works.rs` and `sqlite/tx.rs`; what people ask is read by `sqlite/history.rs`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::{Notify, oneshot};
+
+use super::board::Settled;
+use super::event_ids::EventIds;
+use super::lanes::{Budget, nanoseconds};
+use super::{
+    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
+    Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
+};
+use crate::delivery::{Attempt, DeliveryId, Lane, Standing, SubscriptionId};
+use crate::event::EventId;
+use grant::Grant;
+use history::IsHeld;
+use index::Index;
+use queue::{Queue, Work};
+use schema::Folder;
+use tx::Settlement;
+use works::{Answer, Append, Cancel, Enroll, Flush, KeepPlan, Prune, Remove, Rename, Replay, Swept};
+
+mod claim;
+mod filter;
+mod grant;
+mod history;
+mod index;
+mod queue;
+mod read;
+mod record;
+mod schema;
+mod start;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod works;
+mod writer;
+mod young;
+
+#[derive(Debug)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    bell: Arc<Notify>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer and everybody else have in common.
+struct Shared {
+    queue: Queue,
+    index: RwLock<Index>,
+    event_ids: EventIds,
+    /// For claims and plugins, which wait only for each other.
+    reader: Mutex<Connection>,
+    /// For people, who may ask for much.
+    historian: Mutex<Connection>,
+    /// Last, so that the lock outlives the connections.
+    folder: Folder,
+}
+
+/// What the writer counts.
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    next_seq: i64,
+    next_delivery: i64,
+    /// Ids for events before this one are reserved.
+    event_ids_end: i64,
+}
+
+impl SqliteStore {
+    /// Opens the store in this folder, or makes one. Every claim of an earlier process is void.
+    pub fn open(path: &Path) -> Result<SqliteStore> {
+        SqliteStore::open_with(path, Budget::new(WINDOW, WINDOW_BYTES))
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory(&self) -> (usize, usize) {
+        self.shared.queue.lock().board.in_memory()
+    }
+
+    /// Gives the writer something to write and waits until it is durable.
+    async fn write<T>(&self, bytes: usize, work: impl FnOnce(Answer<T>) -> Box<dyn Work>) -> Result<T> {
+        let (answer, written) = oneshot::channel();
+        self.shared.queue.submit(bytes, work(answer))?;
+        written.await.unwrap_or_else(|_| Err(self.shared.closed()))
+    }
+
+    /// Reads history: first all outcomes are written, so that it is true. A disk that takes
+    /// no outcomes does not keep anybody from reading.
+    async fn history<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, IsHeld<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if !self.shared.queue.lock().is_clean()
+            && let Err(error) = self.write(0, |answer| Box::new(Flush(answer))).await
+        {
+            tracing::debug!(%error, "history is read before the latest outcomes are written");
+        }
+        let shared = self.shared.clone();
+        let task = move || {
+            let connection = shared.historian.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_held = |id, delivery, lane| shared.queue.lock().board.is_held(id, delivery, lane);
+            read(&connection, &is_held).map_err(|error| shared.refused(&error))
+        };
+        tokio::task::spawn_blocking(task).await.unwrap_or_else(|error| Err(self.shared.failed(&error)))
+    }
+
+    /// Cancels what waits of removed subscriptions, step by step.
+    async fn cancel_removed(&self) -> Result<Vec<SubscriptionId>> {
+        let mut cancelled = Vec::new();
+        loop {
+            let cancel = |answer| Cancel { ended: Vec::new(), answer };
+            let Swept { ended, more } = self.write(0, |answer| Box::new(cancel(answer))).await?;
+            cancelled.extend(ended);
+            if !more {
+                return Ok(cancelled);
+            }
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn failed(&self, error: &dyn std::fmt::Display) -> Error {
+        self.folder.failed(error)
+    }
+
+    fn refused(&self, error: &rusqlite::Error) -> Error {
+        self.folder.refused(error)
+    }
+
+    fn closed(&self) -> Error {
+        self.failed(&"it is closed")
+    }
+
+    fn upcoming_event_id(&self) -> i64 {
+        self.event_ids.upcoming()
+    }
+
+    fn read_index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_index(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, mut arrivals: Vec<Arrival>) -> Result<Vec<Receipt>> {
+        arrivals.iter().for_each(|arrival| self.shared.event_ids.seen(arrival.event.id));
+        self.refuse_unknown(arrivals.iter_mut().flat_map(|arrival| &mut arrival.routed));
+        let bytes = arrivals.iter().map(request_bytes).sum();
+        let (receipts, admitted) = (Vec::with_capacity(arrivals.len()), Vec::new());
+        self.write(bytes, |answer| Box::new(Append { arrivals, receipts, admitted, answer })).await
+    }
+
+    fn next_event_id(&self) -> EventId {
+        self.shared.event_ids.next()
+    }
+
+    async fn woken(&self) -> Vec<SubscriptionId> {
+        loop {
+            let woken = self.shared.queue.lock().board.take_woken();
+            if !woken.is_empty() {
+                return woken;
+            }
+            self.bell.notified().await;
+        }
+    }
+
+    async fn claim(&self, subscription: SubscriptionId, take: Take) -> Result<Vec<Lease>> {
+        self.claim_waiting(subscription, take).await
+    }
+
+    async fn settle(
+        &self,
+        lease: Lease,
+        attempt: Option<Attempt>,
+        now: Timestamp,
+        verdict: Verdict<'_>,
+    ) -> Result<Arc<Standing>> {
+        let Lease { subscription, seq, replay, attempts: tried, .. } = lease;
+        let mut state = self.shared.queue.lock();
+        let Some(settled) = state.board.settle(&lease, attempt.is_some(), verdict)? else {
+            return state.board.standing(subscription).ok_or(Error::UnknownSubscription(subscription));
+        };
+        let Settled { standing, place, next } = settled;
+        let at = nanoseconds(now);
+        state.push_settlement(Settlement { subscription, place, seq, replay, tried, attempt, next, at });
+        self.shared.queue.nudge(state);
+        Ok(standing)
+    }
+
+    async fn release_held(&self, subscription: SubscriptionId) -> Result<u64> {
+        self.shared.queue.lock().board.release_held(subscription)
+    }
+
+    async fn enroll(&self, names: &[String], now: Timestamp) -> Result<Vec<Enrolled>> {
+        let new: Vec<String> = {
+            let state = self.shared.queue.lock();
+            names.iter().filter(|name| state.board.named(name).is_none()).cloned().collect()
+        };
+        if !new.is_empty() {
+            let made = Vec::new();
+            self.write(0, |answer| Box::new(Enroll { names: new, now, made, answer })).await?;
+        }
+        let state = self.shared.queue.lock();
+        Ok(names.iter().filter_map(|name| state.board.named(name)).collect())
+    }
+
+    async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.write(0, |answer| Box::new(Rename { subscription, name, refused: None, answer })).await
+    }
+
+    async fn remove(&self, subscription: SubscriptionId, now: Timestamp) -> Result<u64> {
+        let at = nanoseconds(now);
+        self.write(0, |answer| Box::new(Remove { subscription, at, refused: None, answer })).await?;
+        let cancelled = self.cancel_removed().await?;
+        Ok(cancelled.into_iter().filter(|id| *id == subscription).count() as u64)
+    }
+
+    fn standing(&self, subscription: SubscriptionId) -> Option<Arc<Standing>> {
+        self.shared.queue.lock().board.standing(subscription)
+    }
+
+    async fn set_standing(&self, subscription: SubscriptionId, change: Change<'_>) -> Result<Arc<Standing>> {
+        let standing = {
+            let mut state = self.shared.queue.lock();
+            state.restood(subscription);
+            state.board.set_standing(subscription, change)?
+        };
+        self.write(0, |answer| Box::new(Flush(answer))).await?;
+        Ok(standing)
+    }
+
+    fn waiting(&self, subscription: SubscriptionId) -> Waiting {
+        self.shared.queue.lock().board.waiting(subscription)
+    }
+
+    fn held_in(&self, subscription: SubscriptionId, lane: Lane) -> Option<EventId> {
+        self.shared.queue.lock().board.held_in(subscription, lane)
+    }
+
+    async fn keep_plan(&self, plan: i64, summary: String) -> Result<()> {
+        self.write(summary.len(), |answer| Box::new(KeepPlan { plan, summary, answer })).await
+    }
+
+    fn last_plan(&self) -> i64 {
+        self.shared.queue.lock().last_plan
+    }
+
+    async fn plan(&self, plan: i64) -> Result<Option<String>> {
+        self.history(move |connection, _| history::plan(connection, plan)).await
+    }
+
+    fn previous(&self, seq: Seq) -> Result<Option<Bytes>> {
+        let reader = self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        history::previous(&reader, seq).map_err(|error| self.shared.refused(&error))
+    }
+
+    async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page> {
+        self.history(move |connection, is_held| history::page(connection, before, limit, is_held)).await
+    }
+
+    async fn why(&self, event: EventId) -> Result<Option<PastEvent>> {
+        let shared = self.shared.clone();
+        let why = move |connection: &Connection, is_held: IsHeld<'_>| {
+            let seq = shared.read_index().find_event(connection, event)?;
+            seq.map_or(Ok(None), |seq| history::past_event(connection, seq, is_held))
+        };
+        self.history(why).await
+    }
+
+    async fn past(&self, which: &Past, after: Option<Seq>, limit: usize) -> Result<Vec<Seq>> {
+        let which = which.clone();
+        let earliest = match which {
+            Past::Since(moment) => self.shared.read_index().first_since(nanoseconds(moment)),
+            Past::Missed(_) | Past::Failed(_) => Seq(i64::MIN),
+        };
+        let first = after.map_or(earliest, |after| earliest.max(Seq(after.0 + 1)));
+        self.history(move |connection, _| history::past(connection, &which, first, limit)).await
+    }
+
+    async fn events(&self, seqs: &[Seq]) -> Result<Vec<PastEvent>> {
+        let seqs = seqs.to_vec();
+        let events = move |connection: &Connection, is_held: IsHeld<'_>| {
+            let event = |seq| history::past_event(connection, seq, is_held).transpose();
+            seqs.into_iter().filter_map(event).collect()
+        };
+        self.history(events).await
+    }
+
+    async fn replay(&self, mut orders: Vec<(Seq, Routed)>, now: Timestamp) -> Result<Vec<DeliveryId>> {
+        self.refuse_unknown(orders.iter_mut().map(|(_, routed)| routed));
+        let (at, bytes) = (nanoseconds(now), orders.len() * 256);
+        let (made, admitted) = (Vec::new(), Vec::new());
+        self.write(bytes, |answer| Box::new(Replay { orders, at, made, admitted, answer })).await
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<Vec<(SubscriptionId, u64)>> {
+        // A process that ended in the middle of a removal left something behind.
+        self.cancel_removed().await?;
+        let before = nanoseconds(before);
+        let mut dropped = BTreeMap::new();
+        loop {
+            let prune = |answer| Prune { before, gone: Vec::new(), more: false, answer };
+            let Swept { ended, more } = self.write(0, |answer| Box::new(prune(answer))).await?;
+            ended.into_iter().for_each(|id| *dropped.entry(id).or_default() += 1);
+            if !more {
+                return Ok(dropped.into_iter().collect());
+            }
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        let flushed = self.write(0, |answer| Box::new(Flush(answer))).await;
+        self.shared.queue.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                return Err(self.shared.failed(&"its writer has panicked"));
+            }
+        }
+        flushed
+    }
+}
+
+/// What an arrival takes of the queue, about.
+fn request_bytes(arrival: &Arrival) -> usize {
+    arrival.event.received.len() + 256 + 64 * arrival.routed.len()
+}

@@ -1,0 +1,94 @@
+//! A Bloom filter that looks at one cache line per question. Its bytes are stored, so its
+//! arithmetic must not change.
+
+/// One cache line.
+const BLOCK_BITS: u64 = 512;
+const WORDS: usize = 8;
+
+/// With six of its bits asked, about one in 150 strangers is let through.
+const BITS_PER_KEY: usize = 12;
+const PROBES: u32 = 6;
+
+#[derive(Debug)]
+pub(super) struct Filter {
+    words: Box<[u64]>,
+}
+
+impl Filter {
+    /// Keys must be well mixed already; see `mix`.
+    pub(super) fn of(keys: &[u64]) -> Filter {
+        let blocks = (keys.len() * BITS_PER_KEY).div_ceil(BLOCK_BITS as usize).max(1);
+        let mut filter = Filter { words: vec![0; blocks * WORDS].into_boxed_slice() };
+        for key in keys {
+            for (word, bit) in filter.probes(*key) {
+                filter.words[word] |= bit;
+            }
+        }
+        filter
+    }
+
+    /// `false` is certain.
+    pub(super) fn may_hold(&self, key: u64) -> bool {
+        self.probes(key).all(|(word, bit)| self.words[word] & bit != 0)
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// `None` if these are not the bytes of a filter.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Filter> {
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        let whole = rest.is_empty() && !chunks.is_empty() && chunks.len().is_multiple_of(WORDS);
+        whole.then(|| Filter { words: chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect() })
+    }
+
+    /// The upper half of the key picks the block, the lower 54 bits the bits in it. The
+    /// few that serve twice do no harm.
+    fn probes(&self, key: u64) -> impl Iterator<Item = (usize, u64)> + use<> {
+        let blocks = (self.words.len() / WORDS) as u64;
+        let block = ((key >> 32) * blocks) >> 32;
+        (0..PROBES).map(move |probe| {
+            let bit = (key >> (9 * probe)) % BLOCK_BITS;
+            ((block * WORDS as u64 + bit / 64) as usize, 1 << (bit % 64))
+        })
+    }
+}
+
+/// SplitMix64's last step. Its results are stored.
+pub(super) fn mix(key: u64) -> u64 {
+    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    key ^ (key >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_own_and_few_others() {
+        let filter = Filter::of(&(0..100_000).map(mix).collect::<Vec<_>>());
+        assert!((0..100_000).all(|n| filter.may_hold(mix(n))));
+        let strangers = (100_000..200_000).filter(|n| filter.may_hold(mix(*n))).count();
+        assert!(strangers < 1_500, "{strangers} of 100000 strangers were let through");
+    }
+
+    #[test]
+    fn survives_being_stored() {
+        let filter = Filter::of(&(0..1000).map(mix).collect::<Vec<_>>());
+        let again = Filter::from_bytes(&filter.to_bytes()).expect("its own bytes");
+        assert_eq!(again.words, filter.words);
+        assert!(Filter::from_bytes(&[1, 2, 3]).is_none());
+        assert!(Filter::from_bytes(&[]).is_none());
+    }
+
+    #[test]
+    fn is_stored_the_same_way_for_ever() {
+        let bytes = Filter::of(&[mix(1), mix(2)]).to_bytes();
+        let set: Vec<(usize, u8)> = bytes.into_iter().enumerate().filter(|(_, byte)| *byte != 0).collect();
+        let expected = [(8, 1), (10, 2), (24, 2), (25, 64), (27, 64), (36, 32), (37, 64), (43, 32)];
+        assert_eq!(set, [&expected[..], &[(50, 2), (53, 8), (56, 8)]].concat());
+    }
+}

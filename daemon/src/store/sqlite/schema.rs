@@ -1,0 +1,137 @@
+//! The folder, the lock, the file and its tables. Every change of the tables is listed
+//! here; `PRAGMA user_version` says how many of them a file has seen.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::store::{Error, Result};
+
+/// What each version of the file adds to the one before. Never change an entry that was
+/// released; add one.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// Nobody but us opens the file, yet a backup tool may hold it for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pages in the log before it is written back, 4 MiB; the log is then used again from its start.
+const CHECKPOINT_PAGES: u32 = 1000;
+
+/// The store's folder, held by this process until dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) database: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if need be, and takes the lock in it. The mode of a folder that was
+    /// there is its owner's affair; the files in it are private in any case.
+    pub(super) fn take(path: &Path) -> Result<Folder> {
+        let failed = |error: std::io::Error| failed(path, &error);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let lock_path = path.join("lock");
+        let mut lock = private().open(&lock_path).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::InUse { path: path.display().to_string(), pid: read_pid(&mut lock) });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
+        let database = path.join("trackrelay.db");
+        // Made before the engine makes it, so that nobody else can ever read it.
+        private().open(&database).map_err(failed)?;
+        Ok(Folder { database, _lock: lock })
+    }
+
+    /// The one connection that writes. Brings the tables up to date.
+    pub(super) fn open_writer(&self) -> Result<Connection> {
+        let opened = self.connect(OpenFlags::default()).and_then(|mut connection| {
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "full")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            let version = migrate(&mut connection)?;
+            Ok((connection, version))
+        });
+        let (connection, version) = opened.map_err(|error| self.refused(&error))?;
+        if version as usize > MIGRATIONS.len() {
+            return Err(self.failed(&format!(
+                "it was written by a newer trackrelay (format {version}, this one knows {}); \
+                 install that version or set another `[store] path`",
+                MIGRATIONS.len()
+            )));
+        }
+        Ok(connection)
+    }
+
+    pub(super) fn open_reader(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = self.connect(flags).and_then(|connection| {
+            connection.pragma_update(None, "cache_size", -512)?;
+            Ok(connection)
+        });
+        opened.map_err(|error| self.refused(&error))
+    }
+
+    pub(super) fn failed(&self, error: &dyn std::fmt::Display) -> Error {
+        failed(&self.database, error)
+    }
+
+    /// The engine refused; says what to do where that is known.
+    pub(super) fn refused(&self, error: &rusqlite::Error) -> Error {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DiskFull) => self.failed(&"the disk is full; make room, and it goes on by itself"),
+            Some(DatabaseCorrupt | NotADatabase) => self.failed(&format!(
+                "{error}; bring the file back from a backup, or move it away to begin anew"
+            )),
+            _ => self.failed(error),
+        }
+    }
+
+    fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(&self.database, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+}
+
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Failed { path: path.display().to_string(), reason: error.to_string() }
+}
+
+/// Files that only the owner can read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+}
+
+fn read_pid(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.rewind().ok()?;
+    lock.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Returns the version the file has in the end; a newer one is left as it is.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<u32> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: u32 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for step in MIGRATIONS.iter().skip(version as usize) {
+        tx.execute_batch(step)?;
+    }
+    let newest = version.max(MIGRATIONS.len() as u32);
+    if version < newest {
+        tx.pragma_update(None, "user_version", newest)?;
+    }
+    tx.commit()?;
+    Ok(newest)
+}
