@@ -14,3 +14,4 @@ pub mod config;
 pub mod runtime;
 pub mod sign;
 pub mod store;
+pub mod plugin;
