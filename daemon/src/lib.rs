@@ -15,3 +15,7 @@ pub mod runtime;
 pub mod sign;
 pub mod store;
 pub mod plugin;
+pub mod plan;
+
+// The way in.
+pub mod route;

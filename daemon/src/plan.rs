@@ -1,0 +1,121 @@
+//! The plan: config, plugins and routes as one immutable, numbered value. A reload makes a
+//! new one and swaps one pointer; a unit of work keeps the plan it began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::{Config, Secret, Subscription, ValidationMode};
+use crate::delivery::{Standing, Status, SubscriptionId};
+use crate::event::{Action, Entity};
+use crate::plugin::Plugin;
+use crate::sign::Key;
+use crate::store::Enrolled;
+
+mod guests;
+mod index;
+mod reload;
+mod summary;
+
+pub use guests::{Entries, Guests};
+use index::Index;
+pub use reload::{Reload, ReloadState};
+pub use summary::{Route, RouteSummary};
+
+/// What is to be done with events, from one load of the config until the next.
+pub struct Plan {
+    /// Ascends with every load, restarts included.
+    pub number: i64,
+    pub config: Arc<Config>,
+    /// In the order of the files.
+    pub subscriptions: Vec<Arc<Planned>>,
+    by_id: HashMap<SubscriptionId, Arc<Planned>>,
+    by_name: HashMap<String, Arc<Planned>>,
+    index: Index,
+    guests: HashMap<String, Arc<Plugin>>,
+}
+
+/// A subscription with everything needed to serve it.
+pub struct Planned {
+    pub id: SubscriptionId,
+    pub meant: Subscription,
+    /// The secret in force: the config's, or the one the store made.
+    pub secret: Secret,
+    /// The same, ready for signing.
+    pub key: Key,
+    /// Its plugins, loaded.
+    pub entries: Entries,
+    pub workspace_id: i64,
+}
+
+impl Planned {
+    pub fn name(&self) -> &str {
+        &self.meant.name
+    }
+
+    /// Whether its callback has proved itself, or need not.
+    pub fn validated(&self, standing: &Standing) -> bool {
+        let validation = &standing.validation;
+        let same_url = validation.url_callback.as_deref() == Some(&self.meant.url_text);
+        self.meant.validation == ValidationMode::Off || (same_url && validation.validated_at.is_some())
+    }
+
+    /// Whether what `other` holds would be held here too: the plugins are the very same,
+    /// instances included, and so is what happens when they fail.
+    pub fn holds_like(&self, other: &Planned) -> bool {
+        self.entries == other.entries && self.meant.on_plugin_error == other.meant.on_plugin_error
+    }
+
+    pub fn status(&self, standing: &Standing) -> Status {
+        Status::of(self.meant.enabled, self.validated(standing), standing)
+    }
+}
+
+impl Plan {
+    /// `guests` and `enrolled` hold one entry for each subscription of the config, in its order.
+    pub fn new(number: i64, config: Arc<Config>, guests: Guests, enrolled: Vec<Enrolled>) -> Plan {
+        let parts = config.subscriptions.iter().zip(guests.entries).zip(enrolled);
+        let workspace_id = config.workspace.id;
+        let planned = |((meant, entries), enrolled)| planned(meant, entries, enrolled, workspace_id);
+        let subscriptions: Vec<_> = parts.map(planned).collect();
+        let by_id = subscriptions.iter().map(|planned| (planned.id, Arc::clone(planned))).collect();
+        let by_name =
+            subscriptions.iter().map(|planned| (planned.meant.name.clone(), Arc::clone(planned))).collect();
+        let index = Index::new(&subscriptions);
+        Plan { number, config, subscriptions, by_id, by_name, index, guests: guests.plugins }
+    }
+
+    /// The subscriptions one of whose event filters matches. Costs what matches, not what exists.
+    pub fn matching(&self, entity: Entity, action: Action) -> &[Arc<Planned>] {
+        self.index.matching(entity, action)
+    }
+
+    pub fn get(&self, id: SubscriptionId) -> Option<&Arc<Planned>> {
+        self.by_id.get(&id)
+    }
+
+    pub fn named(&self, name: &str) -> Option<&Arc<Planned>> {
+        self.by_name.get(name)
+    }
+
+    /// Names of plugins that are in both but not the same.
+    pub fn changed_plugins(&self, guests: &Guests) -> Vec<String> {
+        let changed = |(name, plugin): &(&String, &Arc<Plugin>)| {
+            guests.plugins.get(*name).is_some_and(|new| !Arc::ptr_eq(new, plugin))
+        };
+        let mut names: Vec<_> = self.guests.iter().filter(changed).map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// What its routes look like, to be kept beside the events it routes.
+    pub fn summary(&self) -> RouteSummary {
+        RouteSummary { subscriptions: self.subscriptions.iter().map(|planned| Route::of(planned)).collect() }
+    }
+}
+
+fn planned(meant: &Subscription, entries: Entries, enrolled: Enrolled, workspace_id: i64) -> Arc<Planned> {
+    let made = || Secret::new(enrolled.standing.made_secret.clone().unwrap_or_default());
+    let secret = meant.secret.clone().unwrap_or_else(made);
+    let key = Key::new(&secret);
+    Arc::new(Planned { id: enrolled.id, meant: meant.clone(), secret, key, entries, workspace_id })
+}

@@ -1,0 +1,54 @@
+//! What a plan's routes looked like, kept with the events it routed, so that `why` can say
+//! later which filter, in which line, did not match.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Planned;
+use crate::config::EventFilter;
+use crate::delivery::SubscriptionId;
+use crate::event::{Action, Entity};
+
+/// Stored as JSON: a new field needs a serde default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RouteSummary {
+    pub subscriptions: Vec<Route>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    pub id: SubscriptionId,
+    pub name: String,
+    /// `entity.action`, `*` in either place.
+    pub event_filters: Vec<String>,
+    pub file: PathBuf,
+    pub line: usize,
+}
+
+impl RouteSummary {
+    pub fn name(&self, id: SubscriptionId) -> Option<String> {
+        self.subscriptions.iter().find(|route| route.id == id).map(|route| route.name.clone())
+    }
+}
+
+impl Route {
+    pub(super) fn of(planned: &Planned) -> Route {
+        let meant = &planned.meant;
+        Route {
+            id: planned.id,
+            name: meant.name.clone(),
+            event_filters: meant.event_filters.iter().map(EventFilter::to_string).collect(),
+            file: meant.place.file.clone(),
+            line: meant.place.line,
+        }
+    }
+
+    pub fn matches(&self, entity: Entity, action: Action) -> bool {
+        let fits = |wanted: &str, word: &str| wanted == "*" || wanted == word;
+        self.event_filters.iter().any(|filter| {
+            let (wanted, what) = filter.split_once('.').unwrap_or((filter, "*"));
+            fits(wanted, entity.as_str()) && fits(what, action.as_str())
+        })
+    }
+}
