@@ -18,4 +18,9 @@ pub mod plugin;
 pub mod plan;
 
 // The way in.
+pub mod answer;
 pub mod route;
+pub mod source;
+
+// People and programs.
+pub mod server;
