@@ -22,5 +22,9 @@ pub mod answer;
 pub mod route;
 pub mod source;
 
+// The way out.
+pub mod deliver;
+pub mod validate;
+
 // People and programs.
 pub mod server;

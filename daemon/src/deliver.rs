@@ -1,0 +1,275 @@
+//! The way out: claims deliveries, runs the plugins, builds the envelope, signs, sends,
+//! applies Track's rule to the answer and settles.
+//!
+//! `carry` below is the whole way in one function; each of its lines is a room. Which
+//! deliveries are under way at once is kept in `deliver/flights.rs`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
+use crate::plan::{Plan, Planned};
+use crate::store::{Lease, Store, Take};
+use crate::telemetry::Metrics;
+use client::Client;
+use flights::Flights;
+use outgoing::{Sent, outgoing, sent};
+use pace::Pace;
+use rule::Tried;
+use stages::Stop;
+use tell::{Told, tell};
+use timers::Timers;
+
+pub mod client;
+pub mod envelope;
+mod flights;
+pub mod outgoing;
+pub mod pace;
+pub mod rule;
+pub mod stages;
+mod tell;
+mod timers;
+
+/// How long deliveries under way may take to finish when the daemon stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How soon a store that failed to hand out work is asked again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// One delivery under way, with the plan it began with.
+struct Work {
+    lease: Lease,
+    planned: Arc<Planned>,
+    /// It is the one delivery tried while its subscription is pending.
+    probe: bool,
+    /// `Standing::generation` when it was claimed.
+    generation: u64,
+}
+
+struct Deliverer {
+    store: Arc<dyn Store>,
+    plan: watch::Receiver<Arc<Plan>>,
+    client: Client,
+    metrics: Arc<Metrics>,
+    flights: Flights,
+    /// Asks for a look at a subscription at a later time.
+    later: mpsc::UnboundedSender<(Timestamp, SubscriptionId)>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// Delivers until cancelled, then lets what is under way finish within a grace period.
+pub async fn run(
+    store: Arc<dyn Store>,
+    mut plan: watch::Receiver<Arc<Plan>>,
+    client: Client,
+    metrics: Arc<Metrics>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
+    let (later, mut asked) = mpsc::unbounded_channel();
+    let mut timers = Timers::default();
+    let (flights, tracker) = (Flights::default(), TaskTracker::new());
+    let watched = plan.clone();
+    let parts = Deliverer { store, plan: watched, client, metrics, flights, later, tracker, cancel };
+    let deliverer = Arc::new(parts);
+    deliverer.fill_all().await;
+    loop {
+        let due = tokio::select! {
+            () = deliverer.cancel.cancelled() => break,
+            woken = deliverer.store.woken() => woken,
+            Some((at, subscription)) = asked.recv() => { timers.set(at, subscription); continue }
+            due = timers.due() => due,
+            changed = plan.changed() => {
+                // Whoever makes plans ends only when the daemon does, and may end before us.
+                if changed.is_err() {
+                    break;
+                }
+                deliverer.fill_all().await;
+                continue;
+            }
+        };
+        for subscription in due {
+            deliverer.fill(subscription).await;
+        }
+    }
+    deliverer.tracker.close();
+    if tokio::time::timeout(GRACE, deliverer.tracker.wait()).await.is_err() {
+        let cut = deliverer.tracker.len();
+        tracing::warn!(cut, "deliveries were cut off by the shutdown; they are made again at the next start");
+    }
+    Ok(())
+}
+
+impl Deliverer {
+    /// The way of one delivery to its callback.
+    async fn carry(&self, work: &Work) -> Result<Sent, Stop> {
+        let (lease, planned) = (&work.lease, &work.planned);
+        let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, clock::now());
+        let guests = stages::Guests::of(&self.store, &self.metrics, planned, lease);
+        guests.filter(&envelope).await?;
+        let message = guests.transform(envelope).await?;
+        let request = outgoing(planned, message);
+        let answered = self.client.send(request, planned.meant.timeout).await;
+        Ok(sent(answered, clock::now()))
+    }
+
+    /// After a start or a reload, everything may have changed for everybody.
+    async fn fill_all(self: &Arc<Self>) {
+        let plan = Arc::clone(&self.plan.borrow());
+        for planned in &plan.subscriptions {
+            if self.store.waiting(planned.id).pending > 0 {
+                self.fill(planned.id).await;
+            }
+        }
+    }
+
+    /// Claims as much of a subscription as may be under way.
+    async fn fill(self: &Arc<Self>, subscription: SubscriptionId) {
+        if !self.flights.begin_filling(subscription) {
+            return;
+        }
+        loop {
+            if !self.cancel.is_cancelled() {
+                self.claim(subscription).await;
+            }
+            if !self.flights.fill_again(subscription) {
+                return;
+            }
+        }
+    }
+
+    async fn claim(self: &Arc<Self>, subscription: SubscriptionId) {
+        let plan = Arc::clone(&self.plan.borrow());
+        let Some(planned) = plan.get(subscription) else { return };
+        let standing = self.store.standing(subscription).unwrap_or_default();
+        let in_flight = self.flights.of(subscription);
+        let (take, probe) = match pace::pace(planned, &standing, in_flight, clock::now()) {
+            Pace::Closed => return,
+            Pace::Until(at) => return self.look_again(at, subscription),
+            Pace::Probe(take) => (take, true),
+            Pace::Open(lanes) => match self.flights.room(subscription, lanes) {
+                0 => return,
+                room => (Take::Heads(room), false),
+            },
+        };
+        match self.store.claim(subscription, take).await {
+            Ok(leases) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
+            Ok(leases) => leases.into_iter().for_each(|lease| {
+                let generation = standing.generation;
+                self.start(Work { lease, planned: Arc::clone(planned), probe, generation });
+            }),
+            Err(error) => {
+                tracing::error!(subscription.name = planned.name(), %error, "failed to read what waits");
+                self.metrics.store_failed(error.kind());
+                self.look_again(clock::now() + STORE_RETRY, subscription);
+            }
+        }
+    }
+
+    /// The delivery that was to be tried next is no longer there (held, dropped or
+    /// replayed): the oldest takes its place.
+    async fn lost_probe(&self, subscription: SubscriptionId, seen: &Standing) {
+        let Some(lost) = seen.pending.as_ref().and_then(|probe| probe.delivery) else { return };
+        let forget = |standing: &mut Standing| match &mut standing.pending {
+            Some(probe) if probe.delivery == Some(lost) => (probe.delivery, probe.place) = (None, None),
+            _ => {}
+        };
+        match self.store.set_standing(subscription, &forget).await {
+            Ok(_) => self.flights.ask_again(subscription),
+            Err(error) => tracing::error!(%subscription, %error, "failed to write a standing"),
+        }
+    }
+
+    fn look_again(&self, at: Timestamp, subscription: SubscriptionId) {
+        // The receiver lives as long as `run`; after that nothing is to be claimed.
+        let _gone = self.later.send((at, subscription)).is_err();
+    }
+
+    fn start(self: &Arc<Self>, work: Work) {
+        self.flights.take_off(work.planned.id, work.probe);
+        let deliverer = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let (subscription, probe) = (work.planned.id, work.probe);
+            deliverer.attempt(work).await;
+            let next = deliverer.flights.land(subscription, probe);
+            deliverer.fill(subscription).await;
+            if let Some(next) = next {
+                deliverer.fill(next).await;
+            }
+        });
+    }
+
+    /// Carries one delivery and writes down what came of it. A panic on the way is a
+    /// failed attempt of this delivery and nobody else's trouble.
+    async fn attempt(&self, work: Work) {
+        let (at, started) = (clock::now(), Instant::now());
+        let carried = AssertUnwindSafe(self.carry(&work)).catch_unwind().await;
+        let carried = carried.unwrap_or_else(|_| Ok(Sent::panicked()));
+        let took = started.elapsed();
+        if let Ok(sent) = &carried {
+            self.metrics.attempt_made(work.planned.name(), sent.answer.word(), took);
+        }
+        // A look at a callback that is not there uses up no attempt, and is none.
+        let counts = |sent: &&Sent| !rule::is_pause(&sent.answer, &work.planned.meant);
+        let attempt = carried.as_ref().ok().filter(counts).map(|sent| Attempt {
+            n: work.lease.attempts + 1,
+            at,
+            status: sent.status,
+            error: sent.error(),
+            ms: took.as_millis() as u64,
+        });
+        self.settle(work, &carried, attempt).await;
+    }
+
+    /// Has the rule applied to the answer, and all of it written down together.
+    async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Option<Attempt>) {
+        let Work { lease, planned, generation, .. } = work;
+        let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
+        let tried = Tried { delivery: lease.delivery, place, generation };
+        let (now, jitter) = (clock::now(), rand::random_range(0.8..1.2));
+        let decided = OnceLock::new();
+        let verdict = |standing: &mut Standing| {
+            let next = match carried {
+                Ok(sent) => rule::apply(standing, &tried, &sent.answer, &planned.meant, now, jitter),
+                Err(stop) => stop.next(),
+            };
+            decided.get_or_init(|| next.clone());
+            next
+        };
+        let before = self.store.standing(planned.id).unwrap_or_default();
+        match self.store.settle(lease, attempt, now, &verdict).await {
+            Ok(after) => {
+                // Nothing is decided when it had been settled before.
+                let Some(next) = decided.get() else { return };
+                tell(&Told { planned: &planned, event, carried, next, before: &before, after: &after });
+                match next.outcome {
+                    Outcome::Pending => {}
+                    Outcome::Held => self.release_if_mended(&planned).await,
+                    ended => self.metrics.delivery_ended(planned.name(), ended.as_str()),
+                }
+            }
+            Err(error) => {
+                self.metrics.store_failed(error.kind());
+                tracing::error!(subscription.name = planned.name(), event.id = %event, %error,
+                    "failed to write an outcome; the delivery is made again after a restart");
+            }
+        }
+    }
+
+    /// A reload that changes a plugin has held deliveries tried again. One that was still
+    /// with the old plugin at that moment, and was held afterwards, counts too.
+    async fn release_if_mended(&self, planned: &Planned) {
+        let mended = self.plan.borrow().get(planned.id).is_some_and(|now| !now.holds_like(planned));
+        if mended && let Err(error) = self.store.release_held(planned.id).await {
+            tracing::error!(subscription.name = planned.name(), %error, "failed to release what was held");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Connecting: names to addresses, addresses to a verdict, and only then a socket. The
+//! check is on the address that is about to be dialled, so no name can lead around it.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Uri;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::line::Line;
+use crate::config::check::refused_address;
+
+/// Connecting takes milliseconds or does not happen; the rest of `timeout` is the answer's.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Why a connection did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("`{0}` is no address or name")]
+    NoHost(String),
+    #[error("failed to look up `{name}`: {error}")]
+    Lookup { name: String, error: io::Error },
+    #[error("{0} is {1}, which is never dialled")]
+    Forbidden(IpAddr, &'static str),
+    /// The other side is simply not running, as opposed to broken or forbidden.
+    #[error("connection refused, nothing listens on {0}")]
+    Refused(String),
+    #[error("{address}: {error}")]
+    Io { address: SocketAddr, error: io::Error },
+    #[error("no connection to {0} within {CONNECT_TIMEOUT:?}")]
+    TimedOut(String),
+}
+
+/// Opens TCP connections for the client.
+#[derive(Clone, Copy)]
+pub struct Dialer;
+
+impl Service<Uri> for Dialer {
+    type Response = Line;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(async move {
+            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(&host, port)).await;
+            connected
+                .unwrap_or_else(|_| Err(DialError::TimedOut(format!("`{host}` port {port}"))))
+                .map(Line::new)
+        })
+    }
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
+    let addresses = resolve(host, port).await?;
+    let mut last = DialError::NoHost(host.to_owned());
+    let mut refused = Vec::new();
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        match dial(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(DialError::Refused(at)) => refused.push(at),
+            Err(error) => last = error,
+        }
+    }
+    if refused.is_empty() { Err(last) } else { Err(DialError::Refused(refused.join(" and "))) }
+}
+
+async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
+    if let Some(kind) = refused_address(address.ip()) {
+        return Err(DialError::Forbidden(address.ip(), kind));
+    }
+    let stream = TcpStream::connect(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => DialError::Refused(address.to_string()),
+        _ => DialError::Io { address, error },
+    })?;
+    // Deliveries are small and answered at once; waiting for more to send only delays them.
+    stream.set_nodelay(true).map_err(|error| DialError::Io { address, error })?;
+    Ok(stream)
+}
+
+/// `localhost` is both loopback addresses whatever the system's tables say, since servers
+/// under development listen on either.
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    if host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost") {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    let found = tokio::net::lookup_host((host, port)).await;
+    let addresses: Vec<_> =
+        found.map_err(|error| DialError::Lookup { name: host.to_owned(), error })?.collect();
+    if addresses.is_empty() { Err(DialError::NoHost(host.to_owned())) } else { Ok(addresses) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name that leads to such an address is refused only here, where it is about to be dialled.
+    #[tokio::test]
+    async fn link_local_and_metadata_addresses_are_never_dialled() {
+        for text in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"] {
+            let dialled = connect(text, 80).await;
+            assert!(matches!(dialled, Err(DialError::Forbidden(..))), "{text}: {dialled:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn localhost_is_found_on_either_loopback_address() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            assert!(connect("localhost", port).await.is_ok(), "{address}");
+        }
+    }
+}

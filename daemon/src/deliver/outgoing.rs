@@ -1,0 +1,111 @@
+//! From a message to the request that goes out, signed over its exact bytes, and from
+//! what came back to an answer the rule understands. Pure.
+
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
+use jiff::Timestamp;
+
+use super::client::{Answered, Outgoing, SendError, retry_after};
+use super::rule::Answer;
+use crate::plan::Planned;
+use crate::plugin::Message;
+use crate::sign;
+
+/// What deliveries call themselves.
+pub const PRODUCT: &str = concat!("trackrelay/", env!("CARGO_PKG_VERSION"));
+
+/// How much of a refusal's body is shown.
+const EXCERPT: usize = 200;
+
+/// An attempt that reached the network, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub answer: Answer,
+    pub status: Option<u16>,
+}
+
+impl Sent {
+    /// What went wrong, for people.
+    pub fn error(&self) -> Option<String> {
+        match &self.answer {
+            Answer::Success => None,
+            Answer::Failure { said, .. } | Answer::Refused { said } => Some(said.clone()),
+        }
+    }
+
+    pub(super) fn panicked() -> Sent {
+        let said = "trackrelay itself failed on this delivery; the log has the place, please report it";
+        Sent { answer: Answer::Failure { said: said.into(), retry_after: None }, status: None }
+    }
+}
+
+/// The signed request. The config's headers and the transform's were checked when they
+/// came in; the signature is set last, so that nothing can stand in its place.
+pub fn outgoing(planned: &Planned, message: Message) -> Outgoing {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
+    for (name, value) in planned.meant.headers.iter().chain(&message.headers) {
+        insert(&mut headers, name, value);
+    }
+    insert(&mut headers, CONTENT_TYPE.as_str(), &message.content_type);
+    insert(&mut headers, sign::HEADER, &planned.key.sign(&message.body));
+    let mut request = Request::new(Full::new(message.body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target(planned);
+    *request.headers_mut() = headers;
+    request
+}
+
+/// A callback that is a URL but no request target is refused when the config is checked.
+fn target(planned: &Planned) -> Uri {
+    planned.meant.url_callback.as_str().parse().expect("the config check has parsed this very URI")
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
+    let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
+    if let (Ok(name), Ok(value)) = (name, value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The rule's view of what came back.
+pub fn sent(answered: Result<Answered, SendError>, now: Timestamp) -> Sent {
+    let (answer, status) = match answered {
+        Ok(answered) if answered.status.is_success() => (Answer::Success, Some(answered.status)),
+        Ok(answered) => {
+            let told =
+                matches!(answered.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let retry_after = retry_after(&answered.headers, now).filter(|_| told);
+            (Answer::Failure { said: refusal(&answered), retry_after }, Some(answered.status))
+        }
+        Err(SendError::Refused(said)) => (Answer::Refused { said }, None),
+        Err(error) => (Answer::Failure { said: error.to_string(), retry_after: None }, None),
+    };
+    Sent { answer, status: status.map(|status| status.as_u16()) }
+}
+
+/// "answered 500 Internal Server Error: …", with what the callback says about it.
+fn refusal(answered: &Answered) -> String {
+    let status = answered.status;
+    if status.is_redirection() {
+        let location = answered.headers.get(hyper::header::LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.map(|to| format!(" to {}", shorten(to))).unwrap_or_default();
+        return format!("answered {status}: a redirect{location}, which is not followed");
+    }
+    match shorten(&String::from_utf8_lossy(&answered.body)).as_str() {
+        "" => format!("answered {status}"),
+        excerpt => format!("answered {status}: {excerpt}"),
+    }
+}
+
+/// One line of printable text, cut after `EXCERPT` characters.
+fn shorten(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let line: String = text.chars().map(printable).collect();
+    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}

@@ -1,0 +1,108 @@
+//! The plugins of one delivery: filters all must say deliver, transforms run in order. A
+//! plugin that fails is an outcome, and `on_plugin_error` says which.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::OnPluginError;
+use crate::delivery::Outcome;
+use crate::plan::Planned;
+use crate::plugin::{Failure, Input, Keep, Message, Reshape};
+use crate::store::{Lease, Next, Store};
+use crate::telemetry::Metrics;
+
+/// Why a delivery does not go out this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A plugin decided so.
+    Skipped(String),
+    /// A plugin failed and `on_plugin_error = "hold"`.
+    Held(String),
+    /// A plugin failed and `on_plugin_error = "drop"`.
+    Dropped(String),
+}
+
+impl Stop {
+    pub fn next(&self) -> Next {
+        let (outcome, reason) = match self {
+            Stop::Skipped(reason) => (Outcome::SkippedPlugin, reason),
+            Stop::Held(reason) => (Outcome::Held, reason),
+            Stop::Dropped(reason) => (Outcome::Dropped, reason),
+        };
+        Next { outcome, reason: Some(reason.clone()) }
+    }
+}
+
+/// The plugins of one subscription, about to be shown one event.
+pub struct Guests<'a> {
+    metrics: &'a Metrics,
+    planned: &'a Planned,
+    lease: &'a Lease,
+    previous: Arc<dyn Fn() -> Option<Bytes> + Send + Sync>,
+}
+
+impl<'a> Guests<'a> {
+    pub fn of(
+        store: &Arc<dyn Store>,
+        metrics: &'a Metrics,
+        planned: &'a Planned,
+        lease: &'a Lease,
+    ) -> Guests<'a> {
+        let (store, seq) = (Arc::clone(store), lease.seq);
+        let previous = move || {
+            store.previous(seq).unwrap_or_else(|error| {
+                tracing::error!(%error, "failed to look up an entity's previous payload");
+                None
+            })
+        };
+        Guests { metrics, planned, lease, previous: Arc::new(previous) }
+    }
+
+    pub async fn filter(&self, envelope: &Bytes) -> Result<(), Stop> {
+        for entry in &self.planned.entries.filters {
+            match entry.check(self.input(envelope)).await {
+                Ok(Keep::Deliver) => {}
+                Ok(Keep::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
+                Err(failure) => self.failed(entry.plugin(), failure)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn transform(&self, envelope: Bytes) -> Result<Message, Stop> {
+        let content_type = "application/json".to_owned();
+        let mut message = Message { body: envelope, content_type, headers: Vec::new() };
+        for entry in &self.planned.entries.transforms {
+            match entry.apply(self.input(&message.body)).await {
+                Ok(Reshape::Unchanged) => {}
+                Ok(Reshape::Replace(new)) => message = new,
+                Ok(Reshape::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
+                Err(failure) => self.failed(entry.plugin(), failure)?,
+            }
+        }
+        Ok(message)
+    }
+
+    fn input(&self, json: &Bytes) -> Input {
+        let (event, previous) = (Arc::clone(&self.lease.event), Arc::clone(&self.previous));
+        Input { event, json: json.clone(), previous }
+    }
+
+    fn failed(&self, plugin: &str, Failure(said): Failure) -> Result<(), Stop> {
+        self.metrics.plugin_failed(plugin);
+        match self.planned.meant.on_plugin_error {
+            OnPluginError::Hold => Err(Stop::Held(said)),
+            OnPluginError::Drop => Err(Stop::Dropped(said)),
+            OnPluginError::Deliver => {
+                let name = self.planned.name();
+                tracing::warn!(subscription.name = name, said, "a plugin failed; delivering without it");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn said(plugin: &str, reason: &str) -> String {
+    format!("plugin `{plugin}`: {reason}")
+}

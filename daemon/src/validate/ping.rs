@@ -1,0 +1,138 @@
+//! One PING: its code, its request, and what the answer says.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::StatusCode;
+use rand::RngExt;
+
+use super::{elapsed_ms, mark_validated};
+use crate::clock;
+use crate::deliver::client::{Answered, Client, SendError};
+use crate::deliver::{envelope, outgoing};
+use crate::delivery::{Standing, Validation};
+use crate::plan::Planned;
+use crate::plugin::Message;
+use crate::store::{Error, Store};
+
+/// Sends PINGs. Cheap to clone.
+#[derive(Clone)]
+pub struct Pinger {
+    store: Arc<dyn Store>,
+    client: Client,
+    /// `http://<tcp as bound>/webhooks/api/v1/validate`
+    validate_url: Arc<str>,
+}
+
+/// What came of a PING.
+#[derive(Debug)]
+pub struct Pinged {
+    pub answered: Result<StatusCode, SendError>,
+    /// Whether the subscription is validated now, through this answer or before.
+    pub validated: bool,
+    pub ms: u64,
+}
+
+impl Pinged {
+    /// Track's words for a callback that cannot be used, with the one number in them that
+    /// Track's own texts are of two minds about: any 2xx is fine.
+    pub fn refusal(&self, url_callback: &str) -> Option<String> {
+        match &self.answered {
+            Ok(status) if status.is_success() => None,
+            Ok(status) => Some(format!(
+                "URL endpoint {url_callback} responded with status {} instead of 2xx",
+                status.as_u16()
+            )),
+            Err(error) => Some(format!("URL endpoint {url_callback} request failed with error: {error}")),
+        }
+    }
+}
+
+impl Pinger {
+    pub fn new(store: Arc<dyn Store>, client: Client, bound: std::net::SocketAddr) -> Pinger {
+        let validate_url = format!("http://{bound}/webhooks/api/v1/validate").into();
+        Pinger { store, client, validate_url }
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The URL that validates a subscription when it is opened; made at the first PING.
+    pub fn validation_url(&self, planned: &Planned, code: &str) -> String {
+        format!("{}/{}/{}/{code}", self.validate_url, planned.workspace_id, planned.id)
+    }
+
+    /// PINGs a subscription. If it is not validated, the PING carries its code, and an
+    /// answer that echoes the code validates it.
+    pub async fn ping(&self, planned: &Planned) -> Result<Pinged, Error> {
+        let standing = self.with_code(planned).await?;
+        let before = planned.validated(&standing);
+        let code = standing.validation.code.as_deref().filter(|_| !before);
+        let started = Instant::now();
+        let answered = self.send(planned, code).await;
+        let ms = elapsed_ms(started);
+        let echoed = code.is_some_and(|code| answered.as_ref().is_ok_and(|answer| echoes(answer, code)));
+        if echoed {
+            mark_validated(&*self.store, planned).await?;
+        } else {
+            self.mark_asked(planned).await?;
+        }
+        Ok(Pinged { answered: answered.map(|answer| answer.status), validated: before || echoed, ms })
+    }
+
+    async fn send(&self, planned: &Planned, code: Option<&str>) -> Result<Answered, SendError> {
+        let url = code.map(|code| self.validation_url(planned, code));
+        let ping = envelope::Ping {
+            creator_id: planned.meant.creator.user_id,
+            subscription: planned.id,
+            url_callback: &planned.meant.url_text,
+            validation: code.zip(url.as_deref()),
+        };
+        let body = envelope::ping(&ping, clock::now());
+        let message = Message { body, content_type: "application/json".into(), headers: Vec::new() };
+        self.client.send(outgoing::outgoing(planned, message), planned.meant.timeout).await
+    }
+
+    /// How the subscription stands, with a validation code for its URL if it needs one.
+    async fn with_code(&self, planned: &Planned) -> Result<Arc<Standing>, Error> {
+        let standing = self.store.standing(planned.id).unwrap_or_default();
+        let url = &planned.meant.url_text;
+        let ready = |validation: &Validation| {
+            validation.url_callback.as_ref() == Some(url) && validation.code.is_some()
+        };
+        if ready(&standing.validation) || planned.validated(&standing) {
+            return Ok(standing);
+        }
+        let code = new_code();
+        let change = |standing: &mut Standing| {
+            if !ready(&standing.validation) {
+                let (url_callback, code) = (Some(url.clone()), Some(code.clone()));
+                standing.validation = Validation { url_callback, code, ..Validation::default() };
+            }
+        };
+        self.store.set_standing(planned.id, &change).await
+    }
+
+    /// From now on events of a subscription that is not validated are no longer kept waiting.
+    async fn mark_asked(&self, planned: &Planned) -> Result<(), Error> {
+        let standing = self.store.standing(planned.id).unwrap_or_default();
+        if !standing.validation.asked {
+            let asked = |standing: &mut Standing| standing.validation.asked = true;
+            self.store.set_standing(planned.id, &asked).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an answer proves the callback: any 2xx whose body is a JSON object with the
+/// code as `validation_code`; other members and the content type do not matter.
+fn echoes(answer: &Answered, code: &str) -> bool {
+    let body = serde_json::from_slice::<serde_json::Value>(&answer.body);
+    answer.status.is_success() && body.is_ok_and(|body| body["validation_code"] == code)
+}
+
+/// 16 random bytes as 32 lowercase hex digits.
+fn new_code() -> String {
+    format!("{:032x}", rand::rng().random::<u128>())
+}
