@@ -28,3 +28,8 @@ pub mod validate;
 
 // People and programs.
 pub mod server;
+pub mod api;
+
+// The whole.
+pub mod daemon;
+pub mod cli;

@@ -1,0 +1,174 @@
+//! Our API under `/api`: what commands and scripts ask the daemon. Who may ask has been
+//! settled in `server/guard.rs`; here questions become answers in JSON.
+//!
+//! An error is a JSON string, as in Track's own API.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::answer::{self, Answer};
+use crate::delivery::Status;
+use crate::plan::{Plan, Planned, Reload};
+use crate::server::Handler;
+use crate::store::{self, Store};
+use crate::validate::Pinger;
+
+mod replay;
+mod status;
+mod subscriptions;
+mod track;
+mod why;
+
+/// A request for a reload; answered when it has taken effect or has been refused.
+pub type ReloadRequest = oneshot::Sender<Arc<Reload>>;
+
+/// Everything the API looks at. All of it belongs to others.
+pub struct Api {
+    pub store: Arc<dyn Store>,
+    pub plan: watch::Receiver<Arc<Plan>>,
+    pub reload: watch::Receiver<Arc<Reload>>,
+    pub reloads: mpsc::Sender<ReloadRequest>,
+    pub pinger: Pinger,
+    pub about: About,
+}
+
+/// What does not change while the daemon runs.
+pub struct About {
+    pub started_at: Timestamp,
+    pub tcp: SocketAddr,
+    pub unix: Option<PathBuf>,
+}
+
+/// An answer that is not 200, as status and text.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+type Reply = Result<Value, Refusal>;
+
+impl Refusal {
+    fn new(status: StatusCode, text: impl Into<String>) -> Refusal {
+        Refusal(status, text.into())
+    }
+
+    fn bad(text: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, text)
+    }
+}
+
+impl From<store::Error> for Refusal {
+    fn from(error: store::Error) -> Refusal {
+        let status = match error {
+            store::Error::UnknownEvent(_) | store::Error::UnknownSubscription(_) => StatusCode::NOT_FOUND,
+            store::Error::Busy(_) | store::Error::Failed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            store::Error::NameTaken(_) => StatusCode::CONFLICT,
+            store::Error::InUse { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Refusal::new(status, error.to_string())
+    }
+}
+
+#[async_trait]
+impl Handler for Api {
+    async fn handle(&self, method: Method, path: &str, query: Option<&str>, body: Bytes) -> Answer {
+        let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+        let reply = match (&method, steps.as_slice()) {
+            (&Method::GET, ["api", "status"]) => Ok(self.status()),
+            (&Method::POST, ["api", "reload"]) => self.reload().await,
+            (&Method::GET, ["api", "why", event]) => self.why(event, query).await,
+            (&Method::POST, ["api", "replay"]) => self.replay(&body).await,
+            (&Method::POST, ["api", "subscriptions", name, "test"]) => self.test(name).await,
+            (&Method::POST, ["api", "subscriptions", name, "validate"]) => self.validate(name).await,
+            (&Method::POST, ["api", "subscriptions", name, "enable"]) => self.enable(name, &body).await,
+            (&Method::POST, ["api", "subscriptions", name, "disable"]) => self.disable(name).await,
+            (&Method::GET, ["api", "subscriptions", name, "secret"]) => self.secret(name),
+            (&Method::GET, ["webhooks", "api", "v1", "validate", workspace, subscription, code]) => {
+                self.confirm(workspace, subscription, code).await
+            }
+            _ => Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`"))),
+        };
+        match reply {
+            Ok(value) => answer::json(StatusCode::OK, &value),
+            Err(Refusal(status, text)) => answer::refusal(status, text),
+        }
+    }
+}
+
+impl Api {
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.borrow())
+    }
+
+    /// The subscription of a step of a path, which is percent-encoded.
+    fn named(&self, step: &str) -> Result<Arc<Planned>, Refusal> {
+        self.subscription_of(&decode(step))
+    }
+
+    fn subscription_of(&self, name: &str) -> Result<Arc<Planned>, Refusal> {
+        let plan = self.plan();
+        plan.named(name).cloned().ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, unknown(&plan, name)))
+    }
+
+    /// Why a delivery to this subscription does not go out right now, if it is not just on
+    /// its way.
+    fn what_it_waits_for(&self, planned: &Planned) -> Option<String> {
+        let (name, standing) = (planned.name(), self.store.standing(planned.id)?);
+        match (planned.status(&standing), &standing.pending) {
+            (Status::Disabled, _) => Some(format!("waits until `trackrelay enable {name}`")),
+            (Status::NotValidated, _) => {
+                Some(format!("waits until the callback is validated, `trackrelay validate {name}`"))
+            }
+            (Status::Pending, Some(probe)) => Some(format!(
+                "waits while the subscription is pending; next try at {:.0}: {}",
+                probe.retry_at, probe.said
+            )),
+            _ => None,
+        }
+    }
+
+    /// Has the files read again and waits until that has taken effect.
+    async fn load_again(&self) -> Result<Arc<Reload>, Refusal> {
+        let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
+        let (answer, answered) = oneshot::channel();
+        self.reloads.send(answer).await.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())
+    }
+}
+
+/// A subscription that is not there, with the one that may have been meant.
+fn unknown(plan: &Plan, name: &str) -> String {
+    let distance = |planned: &&Arc<Planned>| strsim::damerau_levenshtein(planned.name(), name);
+    let nearest = plan.subscriptions.iter().min_by_key(distance);
+    let near = (name.chars().count() / 3).max(1);
+    match nearest.filter(|nearest| distance(nearest) <= near) {
+        Some(nearest) => format!("no subscription `{name}`, did you mean `{}`?", nearest.name()),
+        None => format!("no subscription `{name}`; `trackrelay list` shows those there are"),
+    }
+}
+
+/// A path step without its percent encoding.
+fn decode(step: &str) -> String {
+    let mut bytes = Vec::with_capacity(step.len());
+    let mut rest = step.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = (byte == b'%').then(|| tail.get(..2)).flatten();
+        let escaped = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The value of a key in a query string.
+fn query_value(query: Option<&str>, key: &str) -> Option<String> {
+    url::form_urlencoded::parse(query?.as_bytes())
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,75 @@
+//! `GET /api/status` and `POST /api/reload`: how the daemon and its config stand.
+
+use serde_json::{Value, json};
+
+use super::{Api, Reply};
+use crate::plan::{Planned, Reload, ReloadState};
+
+impl Api {
+    pub(super) fn status(&self) -> Value {
+        let plan = self.plan();
+        let reload = self.reload.borrow();
+        let subscriptions: Vec<_> =
+            plan.subscriptions.iter().map(|planned| self.subscription(planned)).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "started_at": self.about.started_at,
+            "listen": { "tcp": self.about.tcp.to_string(), "unix": self.about.unix },
+            "workspace_id": plan.config.workspace.id,
+            "config": config(&plan.config.path, &reload),
+            "subscriptions": subscriptions,
+        })
+    }
+
+    pub(super) async fn reload(&self) -> Reply {
+        let reload = self.load_again().await?;
+        Ok(json!({
+            "state": reload.state.as_str(),
+            "changes": reload.changes,
+            "restart_needed": reload.restart_needed,
+            "warnings": reload.warnings,
+            "errors": reload.problems,
+        }))
+    }
+
+    /// One subscription as `status` shows it.
+    pub(super) fn subscription(&self, planned: &Planned) -> Value {
+        let standing = self.store.standing(planned.id).unwrap_or_default();
+        let waiting = self.store.waiting(planned.id);
+        let disabled_reason = match &standing.disabled {
+            _ if !planned.meant.enabled => Some("disabled in the config file (`enabled = false`)"),
+            disabled => disabled.as_ref().map(|disabled| disabled.reason.as_str()),
+        };
+        let filters: Vec<_> = planned.meant.event_filters.iter().map(ToString::to_string).collect();
+        json!({
+            "name": planned.name(),
+            "subscription_id": planned.id,
+            "status": planned.status(&standing),
+            "enabled": planned.meant.enabled && standing.disabled.is_none(),
+            "validated_at": standing.validation.validated_at.filter(|_| planned.validated(&standing)),
+            "has_pending_events": waiting.pending > 0,
+            "pending": waiting.pending,
+            "held": waiting.held,
+            "delivered": standing.delivered,
+            "failed_attempts": standing.failed_attempts,
+            "disabled_reason": disabled_reason,
+            "last_error": standing.pending.as_ref().map(|probe| &probe.said),
+            "retry_at": standing.pending.as_ref().map(|probe| probe.retry_at),
+            "url_callback": planned.meant.url_text,
+            "event_filters": filters,
+        })
+    }
+}
+
+fn config(path: &std::path::Path, reload: &Reload) -> Value {
+    let state = if reload.state == ReloadState::Stale { "stale" } else { "ok" };
+    json!({
+        "path": path,
+        "state": state,
+        "loaded_at": reload.loaded_at,
+        "errors": reload.problems,
+        "warnings": reload.warnings,
+        "restart_needed": reload.restart_needed,
+    })
+}

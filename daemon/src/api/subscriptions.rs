@@ -1,0 +1,129 @@
+//! What can be done to one subscription: test, validate, enable, disable, show its secret.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Api, Refusal, Reply};
+use crate::config::ValidationMode;
+use crate::config::edit;
+use crate::deliver::rule;
+use crate::delivery::Standing;
+use crate::plan::{Planned, ReloadState};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Enable {
+    /// Skip the PING.
+    force: bool,
+}
+
+impl Api {
+    /// PINGs, whatever the status.
+    pub(super) async fn test(&self, name: &str) -> Reply {
+        let planned = self.named(name)?;
+        let pinged = self.pinger.ping(&planned).await?;
+        if let Some(refusal) = pinged.refusal(&planned.meant.url_text) {
+            return Err(Refusal::bad(refusal));
+        }
+        let http_status = pinged.answered.ok().map(|status| status.as_u16());
+        Ok(
+            json!({ "status": "OK", "http_status": http_status, "ms": pinged.ms, "validated": pinged.validated }),
+        )
+    }
+
+    /// PINGs with the code and says how to validate by hand when no echo comes.
+    pub(super) async fn validate(&self, name: &str) -> Reply {
+        let planned = self.named(name)?;
+        let pinged = self.pinger.ping(&planned).await?;
+        let standing = self.store.standing(planned.id).unwrap_or_default();
+        let code = standing.validation.code.as_deref().filter(|_| !pinged.validated);
+        let url = code.map(|code| self.pinger.validation_url(&planned, code));
+        let message = match pinged.refusal(&planned.meant.url_text) {
+            _ if planned.meant.validation == ValidationMode::Off => {
+                "not asked for: `validation = \"off\"`, so it gets events as it is".to_owned()
+            }
+            _ if pinged.validated => "validated".to_owned(),
+            Some(refusal) => refusal,
+            None => "the callback answered, but without the validation code".to_owned(),
+        };
+        Ok(json!({ "validated": pinged.validated, "validation_code_url": url, "message": message }))
+    }
+
+    pub(super) async fn enable(&self, name: &str, body: &Bytes) -> Reply {
+        let planned = self.named(name)?;
+        let enable: Enable = if body.is_empty() {
+            Enable::default()
+        } else {
+            serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?
+        };
+        if !enable.force {
+            let pinged = self.pinger.ping(&planned).await?;
+            if let Some(refusal) = pinged.refusal(&planned.meant.url_text) {
+                return Err(Refusal::bad(refusal));
+            }
+        }
+        if !planned.meant.enabled {
+            self.write_enabled(&planned, true).await?;
+        }
+        self.store.set_standing(planned.id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
+        self.store.release_held(planned.id).await?;
+        self.after_edit(&planned)
+    }
+
+    pub(super) async fn disable(&self, name: &str) -> Reply {
+        let planned = self.named(name)?;
+        if planned.meant.enabled {
+            self.write_enabled(&planned, false).await?;
+        }
+        self.after_edit(&planned)
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Reply {
+        Ok(json!({ "secret": self.named(name)?.secret.reveal() }))
+    }
+
+    /// Writes `enabled` into the file and waits until that is live.
+    async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), Refusal> {
+        self.refuse_while_stale()?;
+        let (file, name) = (planned.meant.place.file.clone(), planned.name().to_owned());
+        let hashes = Arc::clone(&self.reload.borrow().hashes);
+        let edited = tokio::task::spawn_blocking(move || {
+            let expected = hashes.get(&file).map(String::as_str).unwrap_or_default();
+            edit::set_enabled(&file, &name, enabled, expected)
+        })
+        .await;
+        match edited {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Refusal::new(StatusCode::CONFLICT, error.to_string())),
+            Err(panic) => return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, panic.to_string())),
+        }
+        let reload = self.load_again().await?;
+        if reload.state == ReloadState::Stale {
+            let text = "the file was edited but does not load; `trackrelay check` says why";
+            return Err(Refusal::new(StatusCode::CONFLICT, text));
+        }
+        Ok(())
+    }
+
+    /// An edit would not take effect, and could not be told from the mistake beside it.
+    fn refuse_while_stale(&self) -> Result<(), Refusal> {
+        let reload = self.reload.borrow();
+        match reload.problems.first() {
+            Some(problem) if reload.state == ReloadState::Stale => {
+                let way_out = "mend it first, `trackrelay check` shows all of it";
+                let text = format!("nothing was changed, since the config is broken; {way_out}: {problem}");
+                Err(Refusal::new(StatusCode::CONFLICT, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn after_edit(&self, planned: &Planned) -> Reply {
+        let now: Option<Arc<Planned>> = self.plan().get(planned.id).cloned();
+        Ok(self.subscription(now.as_deref().unwrap_or(planned)))
+    }
+}

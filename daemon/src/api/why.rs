@@ -1,0 +1,108 @@
+//! `GET /api/why/{event_id}`: one line per subscription, those whose filter did not match
+//! included; these are worked out from the plan the event met.
+
+use serde_json::{Value, json};
+
+use super::{Api, Refusal, Reply, decode, query_value};
+use crate::delivery::{Decision, Lane, Outcome};
+use crate::event::EventId;
+use crate::plan::{Plan, Planned, RouteSummary};
+use crate::store::{self, PastEvent};
+
+impl Api {
+    pub(super) async fn why(&self, event: &str, query: Option<&str>) -> Reply {
+        let id = decode(event).parse().map(EventId);
+        let id = id.map_err(|_| Refusal::bad(format!("`{}` is no event id", decode(event))))?;
+        let past = self.store.why(id).await?.ok_or(store::Error::UnknownEvent(id))?;
+        let met = self.store.plan(past.plan).await?;
+        let met: RouteSummary = met.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let plan = self.plan();
+        let mut decisions = Vec::new();
+        for decision in &past.decisions {
+            decisions.push(self.line(decision, &past, &plan, &met));
+        }
+        decisions.extend(unmatched(&past, &met));
+        if let Some(name) = query_value(query, "subscription") {
+            decisions.retain(|decision| decision["subscription"] == name.as_str());
+            if decisions.is_empty() {
+                self.named(&name)?;
+            }
+        }
+        Ok(json!({
+            "event_id": id,
+            "entity": past.event.entity.as_str(),
+            "action": past.event.action.as_str(),
+            "created_at": past.event.created_at_text,
+            "arrived_at": past.arrived_at,
+            "decisions": decisions,
+        }))
+    }
+}
+
+impl Api {
+    fn line(&self, decision: &Decision, past: &PastEvent, plan: &Plan, met: &RouteSummary) -> Value {
+        let planned = plan.get(decision.subscription);
+        let waits = || match planned {
+            _ if decision.outcome != Outcome::Pending => None,
+            None => Some("its subscription is not in the config; it waits for its return".to_owned()),
+            Some(planned) => {
+                self.held_ahead(decision, past, planned).or_else(|| self.what_it_waits_for(planned))
+            }
+        };
+        let mut line = line(decision, plan, met);
+        if decision.reason.is_none() {
+            line["reason"] = json!(waits());
+        }
+        if decision.outcome == Outcome::Pending {
+            let standing = planned.and_then(|planned| self.store.standing(planned.id));
+            let probe = standing.as_ref().and_then(|standing| standing.pending.as_ref());
+            line["next_try"] = json!(probe.map(|probe| probe.retry_at));
+        }
+        line
+    }
+
+    /// Says so when the delivery waits in its lane behind one that a plugin's failure parked.
+    fn held_ahead(&self, decision: &Decision, past: &PastEvent, planned: &Planned) -> Option<String> {
+        let lane = Lane::of(planned.meant.order, &past.event, decision.delivery);
+        let ahead = self.store.held_in(planned.id, lane)?;
+        Some(format!(
+            "waits behind event {ahead}, which is held; `trackrelay why {ahead} {}` says why",
+            planned.name()
+        ))
+    }
+}
+
+fn line(decision: &Decision, plan: &Plan, met: &RouteSummary) -> Value {
+    let name = plan.get(decision.subscription).map(|planned| planned.name().to_owned());
+    let name =
+        name.or_else(|| met.name(decision.subscription)).unwrap_or_else(|| decision.subscription.to_string());
+    let mut line = json!({
+        "subscription": name,
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "at": decision.at,
+        "attempts": decision.attempts,
+    });
+    if decision.replay {
+        line["replay"] = json!(true);
+    }
+    line
+}
+
+fn unmatched<'a>(past: &'a PastEvent, met: &'a RouteSummary) -> impl Iterator<Item = Value> + 'a {
+    let (entity, action) = (past.event.entity, past.event.action);
+    let apart = move |route: &&crate::plan::Route| !route.matches(entity, action);
+    met.subscriptions.iter().filter(apart).map(move |route| {
+        let filters = route.event_filters.join("\", \"");
+        json!({
+            "subscription": route.name,
+            "outcome": "skipped_filter",
+            "reason": format!(
+                "event_filters [\"{filters}\"] ({}:{}) do not match {entity}.{action}",
+                route.file.display(), route.line
+            ),
+            "at": past.arrived_at,
+            "attempts": [],
+        })
+    })
+}

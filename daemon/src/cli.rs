@@ -1,0 +1,146 @@
+//! The command line: which commands there are and what they share. One file per command
+//! in `cli/`; what a running daemon is asked goes through `cli/client.rs`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+
+pub mod args;
+pub mod check;
+pub mod client;
+pub mod demo;
+pub mod disable;
+pub mod enable;
+pub mod failure;
+#[cfg(test)]
+pub mod fake;
+pub mod init;
+pub mod invocation;
+pub mod list;
+pub mod output;
+pub mod reload;
+pub mod replay;
+pub mod reply;
+pub mod run;
+pub mod samples;
+pub mod schema;
+pub mod secret;
+pub mod send;
+pub mod status;
+pub mod test;
+pub mod validate;
+pub mod why;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "trackrelay",
+    version,
+    about = "Local webhook relay for Toggl Track",
+    long_about = "Local webhook relay for Toggl Track: takes events, filters and transforms them, signs them as \
+                  Track does and delivers them to your endpoints.",
+    after_help = EXAMPLES,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// The config file [default: ./config.toml, else $XDG_CONFIG_HOME/trackrelay/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    logging: run::Logging,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  trackrelay init                       write a config to start from
+  trackrelay                            run the daemon
+  trackrelay send time_entry.created    send a sample event and see what becomes of it
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 69 daemon not running, 78 bad config";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Reload(reload::Args),
+    Status(status::Args),
+    List(list::Args),
+    Send(send::Args),
+    Why(why::Args),
+    Replay(replay::Args),
+    Test(test::Args),
+    Validate(validate::Args),
+    Enable(enable::Args),
+    Disable(disable::Args),
+    Secret(secret::Args),
+    Demo(demo::Args),
+    Init(init::Args),
+    Schema(schema::Args),
+}
+
+/// Runs the command of the process's arguments. Wrong usage ends the process within.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let here = Invocation::new(cli.config);
+    let command = command(cli.logging, cli.command);
+    match command.and_then(|command| dispatch(command, &here)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Unread) {
+                output::failure(&failure);
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// The command that is meant. What stands before one is for the daemon, which is the
+/// command when none is named.
+fn command(before: run::Logging, named: Option<Command>) -> Result<Command, Failure> {
+    match named {
+        None => Ok(Command::Run(run::Args { logging: before })),
+        Some(Command::Run(args)) => Ok(Command::Run(run::Args { logging: args.logging.or(before) })),
+        Some(_) if before != run::Logging::default() => Err(Failure::Usage(
+            "`--log` and `--log-format` are for the daemon: `trackrelay run --log FILTER`".to_owned(),
+        )),
+        Some(command) => Ok(command),
+    }
+}
+
+fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => run::run(args, here),
+        Command::Check(args) => check::run(args, here),
+        Command::Reload(args) => wait(reload::run(args, here)),
+        Command::Status(args) => wait(status::run(args, here)),
+        Command::List(args) => wait(list::run(args, here)),
+        Command::Send(args) => wait(send::run(args, here)),
+        Command::Why(args) => wait(why::run(args, here)),
+        Command::Replay(args) => wait(replay::run(args, here)),
+        Command::Test(args) => wait(test::run(args, here)),
+        Command::Validate(args) => wait(validate::run(args, here)),
+        Command::Enable(args) => wait(enable::run(args, here)),
+        Command::Disable(args) => wait(disable::run(args, here)),
+        Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Demo(args) => demo::run(args, here),
+        Command::Init(args) => init::run(args, here),
+        Command::Schema(args) => schema::run(args),
+    }
+}
+
+/// One thread is plenty for a command that asks the daemon.
+fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from)?;
+    runtime.block_on(command)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! What arguments of several commands must be, and the words for one that is not.
+
+use std::time::Duration;
+
+/// A subscription's name. Whether there is one of that name is for the daemon to say.
+pub fn name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name has at least one letter; `trackrelay list` shows those there are".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+pub fn event_id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "an event_id is a whole number such as 4000000000000000017".to_owned())
+}
+
+/// How many of something.
+pub fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("must be a whole number, 1 or more".to_owned()),
+    }
+}
+
+/// How many a second.
+pub fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(rate),
+        _ => Err("must be a number, 0.001 or more".to_owned()),
+    }
+}
+
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "write it like 500ms, 90s, 1h or 2d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_right_is_taken() {
+        assert_eq!(name("my sub"), Ok("my sub".to_owned()));
+        assert_eq!(event_id("4000000000000000017"), Ok(4_000_000_000_000_000_017));
+        assert_eq!(count("7"), Ok(7));
+        assert_eq!((rate("50"), rate("0.5")), (Ok(50.0), Ok(0.5)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_our_words() {
+        for text in ["", " ", "-1", "0", "x", "NaN", "inf", "1.5x", "99999999999999999999x"] {
+            let said = [
+                name(text).err().filter(|_| text.trim().is_empty()),
+                event_id(text).err().filter(|_| text.parse::<i64>().is_err()),
+                count(text).err(),
+                rate(text).err(),
+            ];
+            for said in said.into_iter().flatten() {
+                assert!(!said.contains("invalid") && !said.contains("literal"), "{text}: {said}");
+            }
+            assert!(count(text).is_err() && rate(text).is_err(), "{text}");
+        }
+        assert!(name(" ").is_err() && event_id("seven").is_err() && duration("soon").is_err());
+    }
+}

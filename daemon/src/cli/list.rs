@@ -1,0 +1,78 @@
+//! `trackrelay list`: the subscriptions and which events they want.
+
+use anstyle::Style;
+
+use crate::cli::client::Target;
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+use crate::cli::output::{self, Align, Table};
+use crate::cli::reply::{StatusReply, Subscription};
+use crate::cli::status::status_style;
+
+/// List the subscriptions and which events they want
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trackrelay list
+  trackrelay list --json | jq -r '.[].name'")]
+pub struct Args {
+    /// Print one JSON array with the objects of `status --json`
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
+    let reply = here.daemon()?.get(&Target::new(&["api", "status"])).await?;
+    if args.json {
+        return output::document(&reply.json::<serde_json::Value>()?["subscriptions"]);
+    }
+    let status: StatusReply = reply.json()?;
+    if status.subscriptions.is_empty() {
+        output::say("no subscriptions");
+        return Ok(());
+    }
+    output::facts(&render(&status.subscriptions))
+}
+
+fn render(subscriptions: &[Subscription]) -> String {
+    let columns = [
+        ("NAME", Align::Left),
+        ("STATUS", Align::Left),
+        ("EVENT FILTERS", Align::Left),
+        ("URL", Align::Left),
+    ];
+    let mut table = Table::new(&columns);
+    for subscription in subscriptions {
+        let cell = |text: &str| (text.to_owned(), Style::new());
+        table.row(
+            vec![
+                cell(&subscription.name),
+                (subscription.status.as_str().to_owned(), status_style(subscription.status)),
+                cell(&subscription.event_filters.join(" ")),
+                cell(&subscription.url_callback),
+            ],
+            Vec::new(),
+        );
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_both_written_forms_of_a_filter() {
+        let subscription = serde_json::from_value(serde_json::json!({
+            "name": "plain", "status": "enabled", "pending": 0, "delivered": 0, "failed_attempts": 0,
+            "url_callback": "http://127.0.0.1:3000/",
+            "event_filters": ["tag.created", { "entity": "time_entry", "action": "*" }],
+        }))
+        .unwrap();
+        let wanted = "\
+NAME   STATUS   EVENT FILTERS             URL
+plain  enabled  tag.created time_entry.*  http://127.0.0.1:3000/
+";
+        assert_eq!(output::plain(&render(&[subscription])), wanted);
+    }
+}

@@ -1,0 +1,171 @@
+//! The daemon's answers, as far as commands show them to people; `--json` hands the
+//! documents on as they came. The shapes are made in `api`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+
+use crate::config::Problem;
+use crate::delivery::{Attempt, Outcome, Status};
+
+/// `GET /api/status`.
+#[derive(Debug, Deserialize)]
+pub struct StatusReply {
+    pub version: String,
+    pub pid: u32,
+    pub started_at: Timestamp,
+    pub listen: Listen,
+    pub config: ConfigState,
+    pub subscriptions: Vec<Subscription>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Listen {
+    pub tcp: String,
+    pub unix: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ConfigState {
+    pub state: State,
+    pub loaded_at: Timestamp,
+    #[serde(default)]
+    pub errors: Vec<Problem>,
+    /// Keys whose change waits for a restart.
+    #[serde(default)]
+    pub restart_needed: Vec<String>,
+}
+
+/// How the config on disk relates to what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    Unchanged,
+    /// The file is broken; the last good set keeps running.
+    Stale,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Subscription {
+    pub name: String,
+    pub status: Status,
+    pub pending: u64,
+    /// Of these, held by a plugin's failure.
+    #[serde(default)]
+    pub held: u64,
+    pub delivered: u64,
+    pub failed_attempts: u32,
+    /// What the last failed attempt said, while it is pending.
+    pub last_error: Option<String>,
+    /// When it is tried again, while it is pending.
+    pub retry_at: Option<Timestamp>,
+    pub disabled_reason: Option<String>,
+    pub url_callback: String,
+    #[serde(deserialize_with = "filters")]
+    pub event_filters: Vec<String>,
+}
+
+/// `POST /events`.
+#[derive(Debug, Deserialize)]
+pub struct Accepted {
+    pub events: Vec<AcceptedEvent>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct AcceptedEvent {
+    pub event_id: i64,
+    pub duplicate: bool,
+    pub subscriptions: Vec<String>,
+}
+
+/// `GET /api/why/{event_id}`.
+#[derive(Debug, Deserialize)]
+pub struct Why {
+    pub event_id: i64,
+    pub entity: String,
+    pub action: String,
+    pub decisions: Vec<Decision>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Decision {
+    pub subscription: String,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub at: Option<Timestamp>,
+    /// When its subscription is tried again, while that is pending.
+    pub next_try: Option<Timestamp>,
+    #[serde(default)]
+    pub replay: bool,
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+}
+
+/// `POST /api/reload`.
+#[derive(Debug, Deserialize)]
+pub struct Reload {
+    pub state: State,
+    #[serde(default)]
+    pub changes: Vec<String>,
+    #[serde(default)]
+    pub restart_needed: Vec<String>,
+    #[serde(default)]
+    pub warnings: Vec<Problem>,
+    #[serde(default)]
+    pub errors: Vec<Problem>,
+}
+
+/// `POST /api/replay`.
+#[derive(Debug, Deserialize)]
+pub struct Replay {
+    pub replayed: Vec<Replayed>,
+    /// How many there are, listed or not.
+    pub total: Option<u64>,
+    /// `replayed` lists only the first of them.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Replayed {
+    pub event_id: i64,
+    pub subscription: String,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+}
+
+/// `POST /api/subscriptions/{name}/test`.
+#[derive(Debug, Deserialize)]
+pub struct Tested {
+    pub http_status: u16,
+    pub ms: u64,
+    /// Whether the endpoint is validated; absent where no validation is asked for.
+    pub validated: Option<bool>,
+}
+
+/// `POST /api/subscriptions/{name}/validate`.
+#[derive(Debug, Deserialize)]
+pub struct Validated {
+    pub validated: bool,
+    pub validation_code_url: Option<url::Url>,
+    pub message: String,
+}
+
+/// `GET /api/subscriptions/{name}/secret`. Printed by one command only, hence no `Debug`.
+#[derive(Deserialize)]
+pub struct SecretReply {
+    pub secret: String,
+}
+
+/// Event filters as `"entity.action"`, whichever of the two written forms arrives.
+fn filters<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or("*").to_owned();
+    let filter = |value: serde_json::Value| match &value {
+        serde_json::Value::Object(filter) => {
+            let part = |key| filter.get(key).map_or_else(|| "*".to_owned(), word);
+            format!("{}.{}", part("entity"), part("action"))
+        }
+        other => word(other),
+    };
+    Ok(Vec::<serde_json::Value>::deserialize(input)?.into_iter().map(filter).collect())
+}

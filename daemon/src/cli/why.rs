@@ -1,0 +1,167 @@
+//! `trackrelay why`: what became of an event, per subscription, attempt by attempt.
+
+use anstyle::Style;
+use jiff::Timestamp;
+
+use crate::cli::args;
+use crate::cli::client::Target;
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+use crate::cli::output::{self, BAD, GOOD, QUIET, STRONG, WARN, clean, styled};
+use crate::cli::reply::{Decision, Why};
+use crate::delivery::{Attempt, Outcome};
+
+/// Tell what became of an event, and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trackrelay why 4000000000000000017
+  trackrelay why 4000000000000000017 slack
+  trackrelay why 4000000000000000017 --json | jq '.decisions[].outcome'")]
+pub struct Args {
+    #[arg(value_parser = args::event_id)]
+    event_id: i64,
+
+    /// Only this subscription
+    #[arg(value_parser = args::name)]
+    name: Option<String>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
+    let mut target = Target::new(&["api", "why", &args.event_id.to_string()]);
+    if let Some(name) = &args.name {
+        target = target.query("subscription", name);
+    }
+    let reply = here.daemon()?.get(&target).await?;
+    if args.json {
+        return output::document(&reply.json::<serde_json::Value>()?);
+    }
+    output::facts(&render(&reply.json()?, crate::clock::now()))
+}
+
+/// An outcome in the colour of how it is taken.
+pub fn outcome_style(outcome: Outcome) -> Style {
+    match outcome {
+        Outcome::Delivered => GOOD,
+        Outcome::Pending | Outcome::Held => WARN,
+        Outcome::Failed | Outcome::Dropped => BAD,
+        _ => QUIET,
+    }
+}
+
+/// `delivered, 200 in 12 ms`: what an attempt came to.
+pub fn attempt_result(attempt: &Attempt) -> String {
+    let answer = match (&attempt.error, attempt.status) {
+        (Some(error), Some(status)) if !error.contains(&status.to_string()) => format!("{status}, {error}"),
+        (Some(error), _) => error.clone(),
+        (None, Some(status)) => status.to_string(),
+        (None, None) => "no answer".to_owned(),
+    };
+    format!("{} in {} ms", clean(&answer), attempt.ms)
+}
+
+fn render(why: &Why, now: Timestamp) -> String {
+    let mut text = format!("event {} {}.{}\n", why.event_id, clean(&why.entity), clean(&why.action));
+    if why.decisions.is_empty() {
+        text += "no subscription was there to want it\n";
+    }
+    for decision in &why.decisions {
+        text.push('\n');
+        text += &render_decision(decision, now);
+    }
+    text
+}
+
+fn render_decision(decision: &Decision, now: Timestamp) -> String {
+    let outcome = styled(outcome_style(decision.outcome), decision.outcome.as_str());
+    let replay = if decision.replay { " (replay)" } else { "" };
+    let mut text = format!("{}{replay}: {outcome}", styled(STRONG, &decision.subscription));
+    if let Some(at) = decision.at {
+        text += &format!(" at {}", output::moment(at));
+    }
+    text.push('\n');
+    if let Some(reason) = &decision.reason {
+        text += &format!("  {}\n", clean(reason));
+    }
+    for attempt in &decision.attempts {
+        let at = output::moment(attempt.at);
+        text += &format!("  attempt {} at {at}: {}\n", attempt.n, attempt_result(attempt));
+    }
+    // Most reasons why something is pending say it themselves.
+    let said = decision.reason.as_ref().is_some_and(|reason| reason.contains("next try"));
+    if let Some(at) = decision.next_try.filter(|_| !said) {
+        text += &format!("  {}\n", output::next_try(at, now));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_like_a_report() {
+        let why: Why = serde_json::from_value(serde_json::json!({
+            "event_id": 4_000_000_000_000_000_017_i64, "entity": "time_entry", "action": "created",
+            "decisions": [
+                { "subscription": "plain", "outcome": "delivered", "reason": null, "at": "2025-09-10T08:01:02Z",
+                  "attempts": [
+                      { "n": 1, "at": "2025-09-10T08:00:01Z", "status": 500, "error": "answered 500", "ms": 3 },
+                      { "n": 2, "at": "2025-09-10T08:01:02Z", "status": 204, "error": null, "ms": 12 } ] },
+                { "subscription": "slack", "outcome": "skipped_filter", "reason": "event_filters are project.*",
+                  "at": "2025-09-10T08:00:01Z", "attempts": [] },
+                { "subscription": "plain", "outcome": "pending", "reason": "waits: answered 500",
+                  "at": "2025-09-10T09:00:00Z", "replay": true, "attempts": [], "next_try": "2025-09-10T09:01:00Z" },
+                { "subscription": "new", "outcome": "pending", "reason": "waits; next try at nine",
+                  "at": "2025-09-10T09:00:00Z", "attempts": [], "next_try": "2025-09-10T09:01:00Z" },
+            ],
+        }))
+        .unwrap();
+        let wanted = "\
+event 4000000000000000017 time_entry.created
+
+plain: delivered at 2025-09-10 08:01:02Z
+  attempt 1 at 2025-09-10 08:00:01Z: answered 500 in 3 ms
+  attempt 2 at 2025-09-10 08:01:02Z: 204 in 12 ms
+
+slack: skipped_filter at 2025-09-10 08:00:01Z
+  event_filters are project.*
+
+plain (replay): pending at 2025-09-10 09:00:00Z
+  waits: answered 500
+  next try in 59s (2025-09-10 09:01:00Z)
+
+new: pending at 2025-09-10 09:00:00Z
+  waits; next try at nine
+";
+        let now = "2025-09-10T09:00:01Z".parse().unwrap();
+        assert_eq!(output::plain(&render(&why, now)), wanted);
+    }
+
+    #[test]
+    fn an_attempt_says_status_or_error_or_both() {
+        let attempt = |status: Option<u16>, error: Option<&str>| Attempt {
+            n: 1,
+            at: "2025-09-10T08:00:01Z".parse().unwrap(),
+            status,
+            error: error.map(str::to_owned),
+            ms: 5,
+        };
+        let table = [
+            (attempt(Some(200), None), "200 in 5 ms"),
+            (
+                attempt(Some(302), Some("redirects are not followed")),
+                "302, redirects are not followed in 5 ms",
+            ),
+            (attempt(None, Some("connection refused")), "connection refused in 5 ms"),
+            (attempt(None, None), "no answer in 5 ms"),
+        ];
+        for (attempt, wanted) in table {
+            assert_eq!(attempt_result(&attempt), wanted);
+        }
+    }
+}
