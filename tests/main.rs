@@ -1,0 +1,25 @@
+//! The promises of trackrelay, checked against the real binary: a file per promise, one
+//! harness for all. What a room promises to other rooms is tested beside its code.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+#![expect(unreachable_pub, reason = "nobody is outside of this binary; `pub` means for the other files")]
+
+mod harness;
+
+mod accepts;
+mod cli;
+mod contains_plugins;
+mod delivers;
+mod demo;
+mod examples;
+mod filters;
+mod guards;
+mod orders;
+mod reloads;
+mod retries;
+mod shuts_down;
+mod signs;
+mod survives;
+mod tidy;
+mod transforms;
+mod validates;

@@ -1,0 +1,76 @@
+//! `kill -9` under load: what was answered 202 is delivered, in the order it had, and
+//! only what was in flight may come twice.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::harness::load::{Load, entity_of};
+use crate::harness::{Answer, Receiver, Relay};
+
+const KILLS: usize = 12;
+const SENDERS: i64 = 4;
+
+/// Deliveries that a crash may cut off: one per lane in flight, plus what was answered
+/// and not yet written down, which the store's group commit bounds.
+const DOUBLES_PER_KILL: usize = 50;
+
+#[test]
+fn twelve_kills_under_load_lose_nothing() {
+    let receiver = Receiver::start();
+    receiver.answer(|_, _| Answer::status(200).after(Duration::from_millis(1)));
+    let table = receiver.table("all") + "when_unreachable = \"wait\"\nconcurrency = 8\n";
+    let mut relay = Relay::start(&table);
+    let load = Load::start(&relay, SENDERS);
+    for _ in 0..KILLS {
+        load.wait_for_more(40);
+        relay.kill9();
+        relay.start_again();
+    }
+    load.wait_for_more(40);
+    let acknowledged = load.finish();
+    relay.wait_for("all", "has delivered everything", |it| it["pending"] == 0 && it["status"] == "enabled");
+
+    let arrived = receiver.ids_at("all");
+    let mut first = Vec::new();
+    let mut seen = HashSet::new();
+    for id in &arrived {
+        if seen.insert(*id) {
+            first.push(*id);
+        }
+    }
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !seen.contains(id)).collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged events were lost: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
+    let mut lanes: HashMap<i64, Vec<i64>> = HashMap::new();
+    for id in &first {
+        lanes.entry(entity_of(*id)).or_default().push(*id);
+    }
+    for (entity, ids) in &lanes {
+        assert!(ids.is_sorted(), "entity {entity}: {ids:?}");
+    }
+    let doubles = arrived.len() - first.len();
+    eprintln!(
+        "{KILLS} kills, {} acknowledged, {} delivered, {doubles} doubles",
+        acknowledged.len(),
+        first.len()
+    );
+    assert!(doubles <= KILLS * DOUBLES_PER_KILL, "{doubles} doubles");
+}
+
+#[test]
+fn a_delivery_cut_off_by_a_crash_is_made_again_and_is_no_failure() {
+    let receiver = Receiver::start();
+    receiver.answer(|_, before| if before == 0 { Answer::Hang } else { Answer::status(200) });
+    let mut relay = Relay::start(&receiver.table("all"));
+    relay.send(&crate::harness::event("tag.created", 1));
+    receiver.wait_for(1);
+    relay.kill9();
+    relay.start_again();
+    relay.wait_for_outcome(1, "all", "delivered");
+    let state = relay.subscription("all");
+    assert_eq!((&state["status"], &state["failed_attempts"]), (&"enabled".into(), &0.into()));
+}
