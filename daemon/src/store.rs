@@ -96,7 +96,8 @@ pub struct Lease {
 /// Where a delivery goes after an attempt or a plugin's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Next {
-    /// `Pending` puts it back at its place in its lane; `Held` parks it there and blocks the lane.
+    /// `Pending` puts it back at its place in its lane; `Held` parks it there and blocks the
+    /// lane, older events that come later included.
     pub outcome: Outcome,
     pub reason: Option<String>,
 }
@@ -223,7 +224,7 @@ pub trait Store: Send + Sync + 'static {
         verdict: Verdict<'_>,
     ) -> Result<Arc<Standing>>;
 
-    /// Makes held deliveries wait again, of one subscription.
+    /// Makes held deliveries wait again, of one subscription. A restart does so for all.
     async fn release_held(&self, subscription: SubscriptionId) -> Result<u64>;
 
     // The shelf.
@@ -242,7 +243,9 @@ pub trait Store: Send + Sync + 'static {
     /// How a subscription stands now. In memory, never waits.
     fn standing(&self, subscription: SubscriptionId) -> Option<Arc<Standing>>;
 
-    /// Changes a standing outside of a delivery; returns when it is durable.
+    /// Changes a standing outside of a delivery; returns when it is durable, and wakes the
+    /// subscription if something waits. After an error the change holds in memory and is
+    /// written with whatever can be written next.
     async fn set_standing(&self, subscription: SubscriptionId, change: Change<'_>) -> Result<Arc<Standing>>;
 
     /// How much waits. In memory, never waits itself.

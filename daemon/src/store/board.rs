@@ -12,7 +12,6 @@ use super::{Change, Enrolled, Error, Lease, Next, Result, Take, Verdict, Waiting
 use crate::delivery::{DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::EventId;
 
-#[derive(Debug)]
 pub(super) struct Board {
     subscriptions: HashMap<SubscriptionId, Sub>,
     names: HashMap<String, SubscriptionId>,
@@ -21,7 +20,6 @@ pub(super) struct Board {
     budget: Budget,
 }
 
-#[derive(Debug)]
 struct Sub {
     name: String,
     standing: Arc<Standing>,

@@ -18,6 +18,7 @@ mod arrivals;
 mod bounds;
 mod history;
 mod lanes;
+mod life;
 mod restart;
 mod settling;
 mod shelf;

@@ -29,18 +29,23 @@ const MOST_BYTES: usize = 256 << 20;
 /// Events given up in one step of pruning.
 const PRUNE_STEP: usize = 512;
 
-#[derive(Debug)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
     bell: Arc<Notify>,
     event_ids: EventIds,
 }
 
-#[derive(Debug)]
 struct Inner {
     board: Board,
     ledger: Ledger,
     next_subscription: i64,
+}
+
+/// Standings hold secrets, so nothing of it is printed.
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
 }
 
 impl Default for MemoryStore {

@@ -19,12 +19,16 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn arrival(id: i64, routed: Vec<Routed>) -> Arrival {
+    arrival_at(id, at(id % 1000), routed)
+}
+
+fn arrival_at(id: i64, created_at: Timestamp, routed: Vec<Routed>) -> Arrival {
     let text = format!(
         r#"{{"metadata":{{"action":"created","model":"tag","tag_id":{id}}},"payload":{{"id":{id},"filler":"{}"}}}}"#,
         "x".repeat(600)
     );
-    let event = restore(EventId(id), &at(id % 1000).to_string(), 5, Bytes::from(text)).unwrap();
-    Arrival { event: Arc::new(event), arrived_at: at(id % 1000), plan: 1, routed }
+    let event = restore(EventId(id), &created_at.to_string(), 5, Bytes::from(text)).unwrap();
+    Arrival { event: Arc::new(event), arrived_at: created_at, plan: 1, routed }
 }
 
 fn wanted(subscription: SubscriptionId) -> Vec<Routed> {

@@ -1,7 +1,7 @@
 //! One transaction: what is written into it, and what the memory of the writer will be
 //! once it has been committed. A failed one leaves no trace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
@@ -28,8 +28,9 @@ pub(super) struct Tx<'c> {
     pub(super) counters: Counters,
     often: Often<'c>,
     learned: Learned,
-    events: HashMap<EventId, Seq>,
-    entities: HashMap<u64, Latest>,
+    /// What the index does not know yet.
+    events: BTreeMap<EventId, Seq>,
+    entities: BTreeMap<u64, Latest>,
     /// By how much the number of waiting rows changes.
     waiting: HashMap<SubscriptionId, i64>,
 }
@@ -57,8 +58,8 @@ impl<'c> Tx<'c> {
             counters,
             often: Often::new(connection)?,
             learned: Learned::default(),
-            events: HashMap::new(),
-            entities: HashMap::new(),
+            events: BTreeMap::new(),
+            entities: BTreeMap::new(),
             waiting: HashMap::new(),
         })
     }

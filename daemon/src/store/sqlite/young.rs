@@ -5,7 +5,7 @@
 //! Nothing rests on this memory. What an event is routed to stands in its own row, so a
 //! start after a crash finds the young ones again: routed, not ended, and no row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
@@ -44,19 +44,19 @@ pub(super) struct Young {
 /// What a transaction changes about them, once it has been committed.
 #[derive(Debug, Default)]
 pub(super) struct Births {
-    born: HashMap<DeliveryId, Row>,
-    gone: HashSet<DeliveryId>,
+    born: Vec<(DeliveryId, Row)>,
+    gone: BTreeSet<DeliveryId>,
     /// All that were young before the event of this position have rows now.
     written_to: Option<i64>,
 }
 
 impl Births {
     pub(super) fn born(&mut self, delivery: DeliveryId, row: Row) {
-        self.born.insert(delivery, row);
+        self.born.push((delivery, row));
     }
 
     /// From now on all have rows. Comes with those that were born in this transaction.
-    pub(super) fn all_written(&mut self, next_seq: i64) -> HashMap<DeliveryId, Row> {
+    pub(super) fn all_written(&mut self, next_seq: i64) -> Vec<(DeliveryId, Row)> {
         self.written_to = Some(next_seq);
         std::mem::take(&mut self.born)
     }

@@ -28,7 +28,8 @@ fn measured<T>(what: &str, events: i64, run: impl FnOnce() -> T) -> T {
 }
 
 fn batch(first: i64, size: i64, routed: &[Routed]) -> Vec<Arrival> {
-    (first..first + size).map(|n| arrival(mixed(n), routed.to_vec())).collect()
+    let created_at = |n| Timestamp::from_millisecond(1_700_000_000_000 + n).unwrap();
+    (first..first + size).map(|n| arrival_at(mixed(n), created_at(n), routed.to_vec())).collect()
 }
 
 /// Ids in no order.
