@@ -157,6 +157,17 @@ pub struct Decision {
     pub attempts: Vec<Attempt>,
 }
 
+/// A secret made here. Stored as it is, printed never.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MadeSecret(pub String);
+
+impl fmt::Debug for MadeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MadeSecret(…)")
+    }
+}
+
 /// How a subscription stands at run time. Owned by the store; the config file never
 /// holds any of it. Stored as JSON: a new field needs a serde default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +186,7 @@ pub struct Standing {
     /// Deliveries that reached `delivered`, since the beginning.
     pub delivered: u64,
     /// The secret made here because the config names none.
-    pub made_secret: Option<String>,
+    pub made_secret: Option<MadeSecret>,
     /// Digest of the subscription's table when it was last loaded; another one re-enables.
     pub table_digest: Option<String>,
     pub created_at: Option<Timestamp>,
@@ -254,5 +265,28 @@ impl Status {
             Status::Pending => "pending",
             Status::Enabled => "enabled",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_made_here_is_stored_and_not_printed() {
+        let made_secret = Some(MadeSecret("PGuRrhCFajIyEvFlreKL".into()));
+        let standing = Standing { made_secret, ..Standing::default() };
+        assert!(!format!("{standing:?}").contains("PGuRrh"));
+        let stored = serde_json::to_string(&standing).unwrap();
+        assert_eq!(serde_json::from_str::<Standing>(&stored).unwrap(), standing);
+    }
+
+    /// The numbers are in stores that exist.
+    #[test]
+    fn outcomes_keep_their_numbers() {
+        for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(Outcome::from_code(at as u8), Some(outcome));
+        }
+        assert_eq!(Outcome::from_code(Outcome::ALL.len() as u8), None);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{Config, Secret, Subscription, ValidationMode};
-use crate::delivery::{Standing, Status, SubscriptionId};
+use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
 use crate::event::{Action, Entity};
 use crate::plugin::Plugin;
 use crate::sign::Key;
@@ -114,8 +114,9 @@ impl Plan {
 }
 
 fn planned(meant: &Subscription, entries: Entries, enrolled: Enrolled, workspace_id: i64) -> Arc<Planned> {
-    let made = || Secret::new(enrolled.standing.made_secret.clone().unwrap_or_default());
-    let secret = meant.secret.clone().unwrap_or_else(made);
+    let made = enrolled.standing.made_secret.clone().map(|MadeSecret(text)| Secret::new(text));
+    // One is made before a plan is: an empty secret is what no config may hold.
+    let secret = meant.secret.clone().or(made).unwrap_or_else(|| Secret::new(String::new()));
     let key = Key::new(&secret);
     Arc::new(Planned { id: enrolled.id, meant: meant.clone(), secret, key, entries, workspace_id })
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::config::{Config, Subscription};
 use crate::deliver::rule;
-use crate::delivery::{Standing, Validation};
+use crate::delivery::{MadeSecret, Standing, Validation};
 use crate::store::{self, Enrolled, Store};
 
 /// Standings written at the same time; they share their syncs.
@@ -74,9 +74,10 @@ fn other_url(meant: &Subscription, validation: &Validation) -> bool {
 }
 
 /// Letters A to Z and a to z from the system's cryptographic generator.
-fn make_secret() -> String {
+fn make_secret() -> MadeSecret {
     const ALPHABET: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    (0..SECRET_LETTERS).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
+    let letter = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
+    MadeSecret((0..SECRET_LETTERS).map(letter).collect())
 }
 
 #[cfg(test)]
@@ -85,9 +86,9 @@ mod tests {
 
     #[test]
     fn a_made_secret_is_twenty_letters_and_never_the_same() {
-        let secret = make_secret();
+        let MadeSecret(secret) = make_secret();
         assert_eq!(secret.len(), 20);
         assert!(secret.bytes().all(|byte| byte.is_ascii_alphabetic()));
-        assert_ne!(secret, make_secret());
+        assert_ne!(MadeSecret(secret), make_secret());
     }
 }
