@@ -8,19 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::harness::tls::TlsReceiver;
-use crate::harness::{Answer, Receiver, Relay, Request, SECRET, Sender, event, vectors};
-
-/// Track's order of keys.
-const KEYS: [&str; 8] = [
-    "event_id",
-    "created_at",
-    "creator_id",
-    "metadata",
-    "payload",
-    "subscription_id",
-    "timestamp",
-    "url_callback",
-];
+use crate::harness::{Answer, ENVELOPE_KEYS, Receiver, Relay, Request, SECRET, Sender, event, vectors};
 
 #[test]
 fn every_recorded_event_arrives_as_tracks_envelope() {
@@ -43,12 +31,12 @@ fn check_envelope(name: &str, sent: &[u8], arrived: &Request, url: &str, before:
     let body = arrived.text();
     let arrived_json = arrived.json();
     let keys: Vec<_> = arrived_json.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, KEYS, "{name}");
+    assert_eq!(keys, ENVELOPE_KEYS, "{name}");
     let sent: &str = std::str::from_utf8(sent).unwrap();
     for key in ["event_id", "created_at", "creator_id", "metadata", "payload"] {
         assert_eq!(raw(&body, key), raw(sent, key), "{name}: `{key}` byte for byte");
     }
-    let values: usize = KEYS.iter().map(|key| raw(&body, key).len() + key.len() + 4).sum();
+    let values: usize = ENVELOPE_KEYS.iter().map(|key| raw(&body, key).len() + key.len() + 4).sum();
     assert_eq!(body.len(), values + 1, "{name}: compact, without a line break at the end");
     assert_eq!(arrived_json["url_callback"], url, "{name}");
     let timestamp: jiff::Timestamp = arrived_json["timestamp"].as_str().unwrap().parse().unwrap();

@@ -31,6 +31,18 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// How often something is looked at that cannot wake us.
 const GLANCE: Duration = Duration::from_millis(4);
 
+/// The keys of Track's envelope, in Track's order.
+pub const ENVELOPE_KEYS: [&str; 8] = [
+    "event_id",
+    "created_at",
+    "creator_id",
+    "metadata",
+    "payload",
+    "subscription_id",
+    "timestamp",
+    "url_callback",
+];
+
 /// The secret of every subscription that does not say otherwise. It must never show in a log.
 pub const SECRET: &str = "local-Test_Secret 01";
 

@@ -11,10 +11,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
+use crate::config::problem::did_you_mean;
 use crate::delivery::Status;
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::Handler;
@@ -144,26 +146,15 @@ impl Api {
 
 /// A subscription that is not there, with the one that may have been meant.
 fn unknown(plan: &Plan, name: &str) -> String {
-    let distance = |planned: &&Arc<Planned>| strsim::damerau_levenshtein(planned.name(), name);
-    let nearest = plan.subscriptions.iter().min_by_key(distance);
-    let near = (name.chars().count() / 3).max(1);
-    match nearest.filter(|nearest| distance(nearest) <= near) {
-        Some(nearest) => format!("no subscription `{name}`, did you mean `{}`?", nearest.name()),
+    match did_you_mean(name, plan.subscriptions.iter().map(|planned| planned.name())) {
+        Some(near) => format!("no subscription `{name}`, did you mean `{near}`?"),
         None => format!("no subscription `{name}`; `trackrelay list` shows those there are"),
     }
 }
 
 /// A path step without its percent encoding.
 fn decode(step: &str) -> String {
-    let mut bytes = Vec::with_capacity(step.len());
-    let mut rest = step.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| tail.get(..2)).flatten();
-        let escaped = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(step).decode_utf8_lossy().into_owned()
 }
 
 /// The value of a key in a query string.
@@ -171,4 +162,24 @@ fn query_value(query: Option<&str>, key: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes())
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_a_path_is_decoded_once_and_whatever_it_holds() {
+        let table = [
+            ("plain", "plain"),
+            ("a%20b", "a b"),
+            ("a%2520b", "a%20b"),
+            ("%C3%A9", "é"),
+            ("50%", "50%"),
+            ("%zz", "%zz"),
+        ];
+        for (step, name) in table {
+            assert_eq!(decode(step), name, "{step}");
+        }
+    }
 }
