@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::plan::{Plan, Planned};
 use crate::store::{Lease, Store, Take};
 use crate::telemetry::Metrics;
@@ -117,7 +118,9 @@ impl Deliverer {
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message);
+        drill::pass(Point::SendBegun);
         let answered = self.client.send(request, planned.meant.timeout).await;
+        drill::pass(Point::SendAnswered);
         Ok(sent(answered, clock::now()))
     }
 
@@ -194,6 +197,7 @@ impl Deliverer {
     }
 
     fn start(self: &Arc<Self>, work: Work) {
+        drill::pass(Point::ClaimTaken);
         self.flights.take_off(work.planned.id, work.probe);
         let deliverer = Arc::clone(self);
         self.tracker.spawn(async move {

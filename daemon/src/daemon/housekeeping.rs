@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::delivery::Outcome;
+use crate::drill;
 use crate::plan::Plan;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -21,7 +22,8 @@ pub(super) async fn run(
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
-    while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    let every = drill::hurried(EVERY);
+    while cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let now = Arc::clone(&plan.borrow());
         let Ok(before) = clock::now().checked_sub(now.config.store.keep) else { continue };
         match store.prune(before).await {

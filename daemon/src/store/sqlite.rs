@@ -23,6 +23,7 @@ use super::{
     Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Standing, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::event::EventId;
 use grant::Grant;
 use history::IsHeld;
@@ -212,6 +213,7 @@ impl Store for SqliteStore {
         let at = nanoseconds(now);
         state.push_settlement(Settlement { subscription, place, seq, replay, tried, attempt, next, at });
         self.shared.queue.nudge(state);
+        drill::pass(Point::SettleDecided);
         Ok(standing)
     }
 
