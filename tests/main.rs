@@ -8,6 +8,7 @@ mod harness;
 
 mod accepts;
 mod cli;
+mod clocks;
 mod contains_plugins;
 mod delivers;
 mod demo;

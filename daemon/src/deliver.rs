@@ -9,12 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock;
+use crate::clock::{self, Now};
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::plan::{Plan, Planned};
@@ -62,7 +61,7 @@ struct Deliverer {
     metrics: Arc<Metrics>,
     flights: Flights,
     /// Asks for a look at a subscription at a later time.
-    later: mpsc::UnboundedSender<(Timestamp, SubscriptionId)>,
+    later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -154,9 +153,9 @@ impl Deliverer {
         let Some(planned) = plan.get(subscription) else { return };
         let standing = self.store.standing(subscription).unwrap_or_default();
         let in_flight = self.flights.of(subscription);
-        let (take, probe) = match pace::pace(planned, &standing, in_flight, clock::now()) {
+        let (take, probe) = match pace::pace(planned, &standing, in_flight, Instant::now()) {
             Pace::Closed => return,
-            Pace::Until(at) => return self.look_again(at, subscription),
+            Pace::Until(due) => return self.look_again(due.instant(), subscription),
             Pace::Probe(take) => (take, true),
             Pace::Open(lanes) => match self.flights.room(subscription, lanes) {
                 0 => return,
@@ -172,7 +171,7 @@ impl Deliverer {
             Err(error) => {
                 tracing::error!(subscription.name = planned.name(), %error, "failed to read what waits");
                 self.metrics.store_failed(error.kind());
-                self.look_again(clock::now() + STORE_RETRY, subscription);
+                self.look_again(Instant::now() + STORE_RETRY, subscription);
             }
         }
     }
@@ -191,7 +190,7 @@ impl Deliverer {
         }
     }
 
-    fn look_again(&self, at: Timestamp, subscription: SubscriptionId) {
+    fn look_again(&self, at: Instant, subscription: SubscriptionId) {
         // The receiver lives as long as `run`; after that nothing is to be claimed.
         let _gone = self.later.send((at, subscription)).is_err();
     }
@@ -238,7 +237,7 @@ impl Deliverer {
         let Work { lease, planned, generation, .. } = work;
         let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
         let tried = Tried { delivery: lease.delivery, place, generation };
-        let (now, jitter) = (clock::now(), rand::random_range(0.8..1.2));
+        let (now, jitter) = (Now::read(), rand::random_range(0.8..1.2));
         let decided = OnceLock::new();
         let verdict = |standing: &mut Standing| {
             let next = match carried {
@@ -249,7 +248,7 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
-        match self.store.settle(lease, attempt, now, &verdict).await {
+        match self.store.settle(lease, attempt, now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
