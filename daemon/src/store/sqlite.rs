@@ -197,6 +197,11 @@ impl Store for SqliteStore {
         self.claim_waiting(subscription, take).await
     }
 
+    fn give_back(&self, leases: Vec<Lease>) {
+        let mut state = self.shared.queue.lock();
+        leases.iter().for_each(|lease| state.board.give_back(lease));
+    }
+
     async fn settle(
         &self,
         lease: Lease,
