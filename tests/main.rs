@@ -10,6 +10,7 @@ mod accepts;
 mod cli;
 mod clocks;
 mod contains_plugins;
+mod crash_matrix;
 mod delivers;
 mod demo;
 mod examples;
