@@ -21,6 +21,7 @@ mod reloads;
 mod retries;
 mod shuts_down;
 mod signs;
+mod storms;
 mod survives;
 mod tidy;
 mod transforms;

@@ -19,6 +19,9 @@ pub const WAYS: [&str; 2] = ["kill", "abort"];
 /// Senders at the same time.
 const SENDERS: i64 = 3;
 
+/// The longest that a sender rests between two requests, in milliseconds.
+const REST: u64 = 4;
+
 /// New events that come after the last crash.
 const AFTERWARDS: usize = 8;
 
@@ -65,7 +68,7 @@ impl Round {
         let _repeat = Repeat(self);
         let mut dice = Dice::of((self.point.name(), self.way, self.seed));
         let mut stage = Stage::set(&mut dice, self.room());
-        let crowd = Crowd::start(stage.relay.socket(), &stage.witness, &dice, SENDERS);
+        let crowd = Crowd::start(stage.relay.socket(), &stage.witness, &dice, SENDERS, REST);
         if self.room() == "start" {
             // So that there is something to recover.
             stage.die(Point::AppendSynced, 1 + dice.below(8), self.way);

@@ -94,19 +94,7 @@ impl Stage {
     /// Waits until nothing waits any more. Whom failures disabled is enabled again.
     pub fn drain(&mut self) {
         self.relay.save(&tables(&self.receiver, Some(self.saves)));
-        wait_until("everything is delivered", || {
-            let status = self.relay.status();
-            let all = status["subscriptions"].as_array().unwrap();
-            let there = all.iter().any(|one| one["name"] == "guest");
-            for disabled in all.iter().filter(|one| one["status"] == "disabled") {
-                let name = disabled["name"].as_str().unwrap();
-                self.witness.enables(name);
-                let path = format!("/api/subscriptions/{name}/enable");
-                Sender::unix(&self.relay).post(&path, "application/json", b"{\"force\":true}");
-            }
-            let rests = |one: &serde_json::Value| one["pending"] == 0 && one["status"] != "disabled";
-            (there && all.iter().all(rests)).then_some(())
-        });
+        self.witness.rest(&self.relay, &["plain", "picky", "flaky", "guest"]);
         if self.pruned {
             let mut sender = Sender::unix(&self.relay);
             let gone = |id: i64, sender: &mut Sender| sender.get(&format!("/api/why/{id}")).status == 404;

@@ -18,9 +18,6 @@ const ENTITIES: i64 = 3;
 /// Apart from each other by this, so that no two senders share an entity or an id.
 const IDS_PER_SENDER: i64 = 1_000_000;
 
-/// The longest that a sender rests between two requests.
-const REST_MS: u64 = 4;
-
 /// Senders at work, over the Unix socket.
 pub struct Crowd {
     stop: Arc<AtomicBool>,
@@ -29,13 +26,14 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    pub fn start(socket: PathBuf, witness: &Witness, seed: &Dice, senders: i64) -> Crowd {
+    /// Each rests for up to so many milliseconds between two requests.
+    pub fn start(socket: PathBuf, witness: &Witness, seed: &Dice, senders: i64, rest: u64) -> Crowd {
         let stop = Arc::new(AtomicBool::new(false));
         let senders = (1..=senders).map(|number| {
             let mut seed = seed.clone();
             let dice = Dice::of((seed.below(u64::MAX), number));
             let (socket, stop, witness) = (socket.clone(), Arc::clone(&stop), witness.clone());
-            let one = One { next: number * IDS_PER_SENDER, dice, socket, stop, witness, sender: None };
+            let one = One { next: number * IDS_PER_SENDER, dice, rest, socket, stop, witness, sender: None };
             thread::spawn(move || one.work())
         });
         let senders = senders.collect();
@@ -68,6 +66,7 @@ struct One {
     /// The id of the next new event.
     next: i64,
     dice: Dice,
+    rest: u64,
     socket: PathBuf,
     stop: Arc<AtomicBool>,
     witness: Witness,
@@ -83,7 +82,7 @@ impl One {
             if self.post(&ids).is_none() && self.dice.one_in(2) {
                 self.post(&ids);
             }
-            thread::sleep(Duration::from_millis(self.dice.below(REST_MS)));
+            thread::sleep(Duration::from_millis(self.dice.below(self.rest)));
         }
     }
 
@@ -107,19 +106,17 @@ impl One {
 
     /// None without an answer.
     fn post(&mut self, ids: &[i64]) -> Option<()> {
-        let sender = match self.sender.take() {
+        let mut sender = match self.sender.take() {
             Some(sender) => sender,
             None => knock(&self.socket, &self.stop)?,
         };
-        let mut sender = sender;
         let events: Vec<Event> = ids.iter().map(|id| of(*id)).collect();
         let (content_type, body) = self.body(&events);
         let begun = self.witness.tick();
         let reply = sender.try_request("POST", "/events", &[("content-type", content_type)], body.as_bytes());
-        match &reply {
-            Ok(reply) if reply.status == 503 => {}
-            Ok(reply) => assert_eq!(reply.status, 202, "{}", reply.text()),
-            Err(_) => {}
+        if let Ok(reply) = &reply {
+            // The daemon may have too much to do, or be going.
+            assert!([202, 503].contains(&reply.status), "{}", reply.text());
         }
         let taken = reply.as_ref().ok().filter(|reply| reply.status == 202);
         self.witness.posted(begun, ids, taken);

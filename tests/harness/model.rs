@@ -100,21 +100,31 @@ pub struct Judgement {
 }
 
 pub fn judge(story: &Story) -> Judgement {
-    let mut judgement = Judgement::default();
-    story.what_was_posted(&mut judgement.wrongs);
-    story.what_was_decided(&mut judgement.wrongs);
-    story.what_was_seen(&mut judgement);
+    let mut posts: HashMap<i64, Vec<&Post>> = HashMap::new();
+    for post in &story.posts {
+        let ids: BTreeSet<i64> = post.ids.iter().copied().collect();
+        ids.into_iter().for_each(|id| posts.entry(id).or_default().push(post));
+    }
+    let (judge, mut judgement) = (Judge { story, posts }, Judgement::default());
+    judge.what_was_posted(&mut judgement.wrongs);
+    judge.what_was_decided(&mut judgement.wrongs);
+    judge.what_was_seen(&mut judgement);
     for subscription in &story.subscriptions {
-        story.in_order(subscription, &mut judgement.wrongs);
-        story.stands_as_it_should(subscription, &mut judgement.wrongs);
+        judge.in_order(subscription, &mut judgement.wrongs);
+        judge.stands_as_it_should(subscription, &mut judgement.wrongs);
     }
     judgement
 }
 
-impl Story {
+struct Judge<'a> {
+    story: &'a Story,
+    posts: HashMap<i64, Vec<&'a Post>>,
+}
+
+impl Judge<'_> {
     /// Acknowledged is known; of a request all or nothing; new only once.
     fn what_was_posted(&self, wrongs: &mut Vec<String>) {
-        let mut posts: Vec<&Post> = self.posts.iter().collect();
+        let mut posts: Vec<&Post> = self.story.posts.iter().collect();
         posts.sort_by_key(|post| post.begun);
         let mut posted: BTreeSet<i64> = BTreeSet::new();
         let mut new = BTreeSet::new();
@@ -123,14 +133,14 @@ impl Story {
             posted.extend(&first);
             let Some(receipts) = &post.receipts else {
                 let alone = first.iter().filter(|id| self.posts_of(**id).count() == 1);
-                let known = alone.map(|id| self.told.contains_key(id)).collect::<BTreeSet<_>>();
+                let known = alone.map(|id| self.story.told.contains_key(id)).collect::<BTreeSet<_>>();
                 if known.len() > 1 {
                     wrongs.push(format!("half of a request was kept: {:?}", post.ids));
                 }
                 continue;
             };
             for receipt in receipts {
-                if !self.told.contains_key(&receipt.id) {
+                if !self.story.told.contains_key(&receipt.id) {
                     wrongs.push(format!("lost: event {} was acknowledged and is not known", receipt.id));
                 }
                 if !receipt.duplicate && !new.insert(receipt.id) {
@@ -141,13 +151,13 @@ impl Story {
     }
 
     fn posts_of(&self, id: i64) -> impl Iterator<Item = &Post> {
-        self.posts.iter().filter(move |post| post.ids.contains(&id))
+        self.posts.get(&id).into_iter().flatten().copied()
     }
 
     /// Every subscription has decided once about every event that is known, and as it must.
     fn what_was_decided(&self, wrongs: &mut Vec<String>) {
-        for (id, lines) in &self.told {
-            for subscription in &self.subscriptions {
+        for (id, lines) in &self.story.told {
+            for subscription in &self.story.subscriptions {
                 let of = lines.iter().filter(|line| line.subscription == subscription.name);
                 match (of.clone().count(), of.clone().next()) {
                     (0, _) if subscription.always => {
@@ -162,7 +172,7 @@ impl Story {
             }
             let queued: BTreeSet<_> =
                 lines.iter().filter(|line| line.was_queued()).map(|l| &l.subscription).collect();
-            let always = |name: &String| self.subscriptions.iter().any(|s| s.always && s.name == *name);
+            let always = |name: &String| self.story.subscriptions.iter().any(|s| s.always && s.name == *name);
             let receipts = self.posts_of(*id).filter_map(|post| post.receipts.as_ref()).flatten();
             for receipt in receipts.filter(|receipt| receipt.id == *id) {
                 let missing = queued.iter().any(|name| always(name) && !receipt.queued.contains(*name));
@@ -195,19 +205,22 @@ impl Story {
     /// may forget. What it forgets is done again.
     fn what_was_seen(&self, judgement: &mut Judgement) {
         let mut seen: BTreeMap<(&str, i64), Vec<&Seen>> = BTreeMap::new();
-        for request in &self.seen {
+        for request in &self.story.seen {
             seen.entry((&request.subscription, request.id)).or_default().push(request);
         }
         for ((name, id), requests) in &seen {
-            let line =
-                self.told.get(id).and_then(|lines| lines.iter().find(|line| line.subscription == *name));
+            let line = self
+                .story
+                .told
+                .get(id)
+                .and_then(|lines| lines.iter().find(|line| line.subscription == *name));
             let Some(line) = line.filter(|line| line.was_queued() && line.outcome != "skipped_plugin") else {
                 judgement.wrongs.push(format!("event {id} came to `{name}`, which was not to get it"));
                 continue;
             };
             let first = requests.iter().position(|request| request.ok).unwrap_or(requests.len());
             judgement.doubles += requests.len().saturating_sub(first + 1);
-            let mut lives = vec![Vec::new(); self.deaths.len() + 1];
+            let mut lives = vec![Vec::new(); self.story.deaths.len() + 1];
             for request in requests {
                 lives[self.life_of(request.tick)].push(*request);
             }
@@ -221,7 +234,9 @@ impl Story {
                 ));
             }
         }
-        for (id, line) in self.told.iter().flat_map(|(id, lines)| lines.iter().map(move |line| (*id, line))) {
+        for (id, line) in
+            self.story.told.iter().flat_map(|(id, lines)| lines.iter().map(move |line| (*id, line)))
+        {
             if !line.attempts.is_empty() && !seen.contains_key(&(line.subscription.as_str(), id)) {
                 judgement.wrongs.push(format!("lost: event {id} never came to `{}`", line.subscription));
             }
@@ -229,7 +244,7 @@ impl Story {
     }
 
     fn life_of(&self, tick: u64) -> usize {
-        self.deaths.iter().filter(|death| **death < tick).count()
+        self.story.deaths.iter().filter(|death| **death < tick).count()
     }
 
     /// Whether the record is what the lives saw, each up to where its crash may have cut off.
@@ -251,16 +266,17 @@ impl Story {
     /// lane is sent only after it is settled; events that are posted after that are written
     /// together with it, or later; and they were acknowledged.
     fn was_durable(&self, request: &Seen, life: usize) -> bool {
-        let death = self.deaths[life];
-        let acknowledged = self.posts.iter().filter(|post| post.receipts.is_some() && post.ended < death);
+        let death = self.story.deaths[life];
+        let acknowledged =
+            self.story.posts.iter().filter(|post| post.receipts.is_some() && post.ended < death);
         let Some(begun) = acknowledged.map(|post| post.begun).max() else { return false };
         let lane =
             |seen: &&Seen| seen.subscription == request.subscription && self.lane(seen) == self.lane(request);
-        self.seen.iter().filter(lane).any(|next| request.tick < next.tick && next.tick < begun)
+        self.story.seen.iter().filter(lane).any(|next| request.tick < next.tick && next.tick < begun)
     }
 
     fn lane(&self, seen: &Seen) -> i64 {
-        let serial = self.subscriptions.iter().any(|one| one.serial && one.name == seen.subscription);
+        let serial = self.story.subscriptions.iter().any(|one| one.serial && one.name == seen.subscription);
         if serial { 0 } else { seen.entity }
     }
 
@@ -268,18 +284,23 @@ impl Story {
     /// other one was posted and had not used up its attempts.
     fn in_order(&self, subscription: &Subscription, wrongs: &mut Vec<String>) {
         let mut lanes: HashMap<i64, BTreeMap<i64, u64>> = HashMap::new();
-        for seen in self.seen.iter().filter(|seen| seen.ok && seen.subscription == subscription.name) {
+        for seen in self.story.seen.iter().filter(|seen| seen.ok && seen.subscription == subscription.name) {
             let first = lanes.entry(self.lane(seen)).or_default().entry(seen.id).or_insert(seen.tick);
             *first = seen.tick.min(*first);
         }
         for firsts in lanes.values() {
+            let mut latest = 0;
             for (later, at) in firsts {
+                if *at >= latest {
+                    latest = *at;
+                    continue;
+                }
                 let posted = self.posts_of(*later).map(|post| post.begun).min().unwrap_or_default();
                 let overtaken = firsts.range(..later).find(|(id, first)| {
                     **first > *at && self.there(**id) < posted && !self.given_up(subscription, **id, *at)
                 });
                 if let Some((earlier, _)) = overtaken {
-                    let (name, deaths) = (&subscription.name, &self.deaths);
+                    let (name, deaths) = (&subscription.name, &self.story.deaths);
                     let (earlier, later) = (self.answers(name, *earlier), self.answers(name, *later));
                     wrongs.push(format!("`{name}`: {later} overtook {earlier}; deaths at {deaths:?}"));
                 }
@@ -291,13 +312,13 @@ impl Story {
     /// tried again after those that came behind it.
     fn given_up(&self, subscription: &Subscription, id: i64, before: u64) -> bool {
         let of = |seen: &&Seen| seen.subscription == subscription.name && seen.id == id && !seen.ok;
-        let failed = self.seen.iter().filter(of).filter(|seen| seen.tick < before).count();
+        let failed = self.story.seen.iter().filter(of).filter(|seen| seen.tick < before).count();
         failed >= subscription.attempts as usize
     }
 
     /// For people: how an event fared at the receiver, and when it was there at the latest.
     fn answers(&self, name: &str, id: i64) -> String {
-        let of = self.seen.iter().filter(|seen| seen.subscription == name && seen.id == id);
+        let of = self.story.seen.iter().filter(|seen| seen.subscription == name && seen.id == id);
         let answers: Vec<_> =
             of.map(|seen| format!("{} at {}", if seen.ok { "2xx" } else { "500" }, seen.tick)).collect();
         format!("event {id} (there at {}, {})", self.there(id), answers.join(", "))
@@ -311,11 +332,11 @@ impl Story {
 
     fn stands_as_it_should(&self, subscription: &Subscription, wrongs: &mut Vec<String>) {
         let name = &subscription.name;
-        let lines = self.told.values().flatten().filter(|line| line.subscription == *name);
+        let lines = self.story.told.values().flatten().filter(|line| line.subscription == *name);
         let count = lines.clone().filter(|line| line.outcome == "delivered").count() as u64;
         let rule = self.apply_the_rule(subscription, wrongs);
         let wanted = Standing { delivered: subscription.delivered_before + count, pending: 0, ..rule };
-        match self.standings.get(name) {
+        match self.story.standings.get(name) {
             Some(found) if *found == wanted => {}
             found => wrongs.push(format!("`{name}` should stand as {wanted:?}, stands as {found:?}")),
         }
@@ -366,17 +387,21 @@ impl Story {
 
     fn with_outcome(&self, subscription: &Subscription, outcome: &str) -> BTreeSet<i64> {
         let of = |line: &Told| line.subscription == subscription.name && line.outcome == outcome;
-        self.told.iter().filter(|(_, lines)| lines.iter().any(of)).map(|(id, _)| *id).collect()
+        self.story.told.iter().filter(|(_, lines)| lines.iter().any(of)).map(|(id, _)| *id).collect()
     }
 
     /// Attempts and enablings of a subscription in the order of its clock. None is an enabling.
     fn steps(&self, subscription: &Subscription) -> Vec<(i64, Option<(i64, bool)>)> {
-        let lines = self.told.iter().flat_map(|(id, lines)| lines.iter().map(move |line| (*id, line)));
+        let lines = self.story.told.iter().flat_map(|(id, lines)| lines.iter().map(move |line| (*id, line)));
         let lines = lines.filter(|(_, line)| line.subscription == subscription.name);
         let attempts =
             lines.flat_map(|(id, line)| line.attempts.iter().map(move |it| (it.at, Some((id, it.ok)))));
-        let enabled =
-            self.enabled.iter().filter(|(name, _)| *name == subscription.name).map(|(_, at)| (*at, None));
+        let enabled = self
+            .story
+            .enabled
+            .iter()
+            .filter(|(name, _)| *name == subscription.name)
+            .map(|(_, at)| (*at, None));
         let mut steps: Vec<_> = attempts.chain(enabled).collect();
         steps.sort_by_key(|(at, _)| *at);
         steps

@@ -55,9 +55,25 @@ impl Witness {
         lock(&self.0.deaths).push(self.tick());
     }
 
-    /// A subscription is about to be enabled.
-    pub fn enables(&self, name: &str) {
+    /// Waits until these subscriptions are there and nothing waits any more. Whom failures
+    /// disabled is enabled again.
+    #[track_caller]
+    pub fn rest(&self, relay: &Relay, names: &[&str]) {
+        relay.wait_until("everything is delivered", |status| {
+            let all = status["subscriptions"].as_array().expect("subscriptions");
+            for disabled in all.iter().filter(|one| one["status"] == "disabled") {
+                self.enable(relay, &text(&disabled["name"]));
+            }
+            let rests = |one: &Value| one["pending"] == 0 && one["status"] != "disabled";
+            names.iter().all(|name| all.iter().any(|one| one["name"] == *name)) && all.iter().all(rests)
+        });
+    }
+
+    fn enable(&self, relay: &Relay, name: &str) {
         lock(&self.0.enabled).push((name.to_owned(), trackrelay::clock::now().as_microsecond()));
+        let path = format!("/api/subscriptions/{name}/enable");
+        let reply = Sender::unix(relay).post(&path, "application/json", b"{\"force\":true}");
+        assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// New events that were acknowledged so far.
