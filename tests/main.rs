@@ -10,6 +10,7 @@ mod accepts;
 mod cli;
 mod clocks;
 mod contains_plugins;
+#[cfg(debug_assertions)]
 mod crash_matrix;
 mod delivers;
 mod demo;

@@ -14,6 +14,7 @@ macro_rules! points {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point { $($(#[$words])* $point,)* }
 
+        #[cfg(debug_assertions)]
         impl Point {
             pub const ALL: &[Point] = &[$(Point::$point,)*];
 
