@@ -53,6 +53,11 @@ pub struct Toll {
     doubles: usize,
 }
 
+/// What stands before the dot of a point's name.
+pub fn room(point: Point) -> &'static str {
+    point.name().split('.').next().unwrap_or_default()
+}
+
 impl Round {
     /// `append.synced:kill:7`
     pub fn named(name: &str) -> Option<Round> {
@@ -67,9 +72,9 @@ impl Round {
     pub fn play(self) -> Toll {
         let _repeat = Repeat(self);
         let mut dice = Dice::of((self.point.name(), self.way, self.seed));
-        let mut stage = Stage::set(&mut dice, self.room());
+        let mut stage = Stage::set(&mut dice, room(self.point));
         let crowd = Crowd::start(stage.relay.socket(), &stage.witness, &dice, SENDERS, REST);
-        if self.room() == "start" {
+        if room(self.point) == "start" {
             // So that there is something to recover.
             stage.die(Point::AppendSynced, 1 + dice.below(8), self.way);
         }
@@ -79,7 +84,7 @@ impl Round {
             let times = if again.name().starts_with("start") { 1 } else { 1 + dice.below(12) };
             stage.die(again, times, WAYS[dice.below(2) as usize]);
         }
-        if self.room() == "prune" {
+        if room(self.point) == "prune" {
             stage.relay.set_env(super::stage::DIE, HURRY);
         }
         stage.relay.start_again();
@@ -103,13 +108,9 @@ impl Round {
         toll
     }
 
-    fn room(self) -> &'static str {
-        self.point.name().split('.').next().unwrap_or_default()
-    }
-
     /// At which passing to die: the first is often special, later ones are under load.
     fn times(self, dice: &mut Dice) -> u64 {
-        let most = match self.room() {
+        let most = match room(self.point) {
             "start" | "prune" => 1,
             "reload" => 3,
             "accept" | "append" => 12,
