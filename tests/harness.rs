@@ -9,17 +9,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub mod answer;
+pub mod authority;
+pub mod endpoint;
 pub mod event;
+pub mod frames;
 pub mod guest;
 pub mod load;
 pub mod receiver;
 pub mod relay;
+pub mod script;
 pub mod sender;
 pub mod tls;
 pub mod vectors;
 pub mod wire;
 
 pub use answer::{Answer, Gate};
+pub use endpoint::Endpoint;
 pub use event::{Event, event};
 pub use receiver::{Receiver, Request};
 pub use relay::Relay;

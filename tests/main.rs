@@ -11,6 +11,7 @@ mod cli;
 mod contains_plugins;
 mod delivers;
 mod demo;
+mod endpoints;
 mod examples;
 mod filters;
 mod guards;
