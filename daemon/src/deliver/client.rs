@@ -30,9 +30,12 @@ const IDLE_PER_HOST: usize = 64;
 /// requests meet one that has just been closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of an answer is kept: a validation answer is far smaller. Status and headers
-/// have as much room again.
+/// How much of an answer is kept: a validation answer is far smaller.
 pub const KEPT: usize = 64 << 10;
+
+/// Room for status and headers, and for what is read at a time: as much as HTTP/2 gives
+/// them, and more than common servers send or take.
+const HEAD: usize = 16 << 10;
 
 /// What a connection of HTTP/2 may send before we have read it, over all its streams. The
 /// library would take 5 MiB.
@@ -170,7 +173,7 @@ fn builder(idle: usize) -> hyper_util::client::legacy::Builder {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(idle)
         .pool_timer(TokioTimer::new())
-        .http1_max_buf_size(KEPT)
+        .http1_max_buf_size(HEAD)
         .http2_initial_stream_window_size(KEPT as u32)
         .http2_initial_connection_window_size(WINDOW);
     builder
