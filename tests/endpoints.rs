@@ -3,7 +3,10 @@
 //! else notices. Each file is a
 //! table of rows: what an endpoint does, and what that comes to.
 
+mod beside;
 mod http1;
 mod keep_alive;
 mod row;
 mod secure;
+mod unreachable;
+mod waits;
