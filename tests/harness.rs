@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 
 pub mod answer;
 pub mod authority;
+pub mod crowd;
+pub mod dice;
 pub mod endpoint;
 pub mod event;
 pub mod frames;
 pub mod guest;
 pub mod load;
+pub mod model;
 pub mod receiver;
 pub mod relay;
 pub mod script;
@@ -22,6 +25,7 @@ pub mod sender;
 pub mod tls;
 pub mod vectors;
 pub mod wire;
+pub mod witness;
 
 pub use answer::{Answer, Gate};
 pub use endpoint::Endpoint;
