@@ -9,14 +9,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub mod answer;
+pub mod authority;
 pub mod crowd;
 pub mod dice;
+pub mod endpoint;
 pub mod event;
+pub mod frames;
 pub mod guest;
 pub mod load;
 pub mod model;
 pub mod receiver;
 pub mod relay;
+pub mod script;
 pub mod sender;
 pub mod tls;
 pub mod vectors;
@@ -24,6 +28,7 @@ pub mod wire;
 pub mod witness;
 
 pub use answer::{Answer, Gate};
+pub use endpoint::Endpoint;
 pub use event::{Event, event};
 pub use receiver::{Receiver, Request};
 pub use relay::Relay;

@@ -14,6 +14,7 @@ mod contains_plugins;
 mod crash_matrix;
 mod delivers;
 mod demo;
+mod endpoints;
 mod examples;
 mod filters;
 mod guards;

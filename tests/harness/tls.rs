@@ -14,13 +14,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
+use super::authority::{Authority, Flaw};
 use super::receiver::signature;
 use super::{SECRET, wait_until};
 
@@ -35,7 +33,7 @@ pub struct Taken {
 /// Serves until dropped.
 pub struct TlsReceiver {
     address: SocketAddr,
-    authority: String,
+    authority: Authority,
     taken: Arc<Mutex<Vec<Taken>>>,
     _runtime: tokio::runtime::Runtime,
 }
@@ -45,13 +43,13 @@ impl TlsReceiver {
     pub fn start(protocols: &[&str]) -> TlsReceiver {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (config, authority) = identity(protocols);
+        let authority = Authority::new("our company");
+        let config = authority.server(Flaw::None, protocols);
         let taken = Arc::new(Mutex::new(Vec::new()));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let connections = TaskTracker::new();
-        let serving =
-            serve(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&taken), connections.clone());
+        let serving = serve(listener, TlsAcceptor::from(config), Arc::clone(&taken), connections.clone());
         drop(connections.spawn_on(serving, runtime.handle()));
         TlsReceiver { address, authority, taken, _runtime: runtime }
     }
@@ -62,7 +60,7 @@ impl TlsReceiver {
 
     /// Writes the authority's certificate, for whom shall trust it.
     pub fn write_authority(&self, path: &Path) {
-        std::fs::write(path, &self.authority).unwrap();
+        self.authority.write(path);
     }
 
     pub fn taken(&self) -> Vec<Taken> {
@@ -73,22 +71,6 @@ impl TlsReceiver {
     pub fn wait_for(&self, count: usize) -> Vec<Taken> {
         wait_until("requests over TLS", || Some(self.taken()).filter(|taken| taken.len() >= count))
     }
-}
-
-/// A certificate for `localhost`, and that of the authority which signed it.
-fn identity(protocols: &[&str]) -> (ServerConfig, String) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let leaf =
-        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(ring).with_safe_default_protocol_versions().unwrap();
-    let mut config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    (config, authority.pem())
 }
 
 async fn serve(

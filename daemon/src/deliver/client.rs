@@ -1,22 +1,26 @@
 //! The HTTP client, and the only place that dials out: which addresses may be dialled,
-//! how long it may take, how much of an answer is read. Redirects are not followed.
+//! how long it may take, how much of an answer is read. Redirects are not followed. What
+//! went wrong is put into words in `client/explain.rs`.
 
-use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::Connect;
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use dial::{DialError, Dialer};
+use dial::{Dialer, Patient};
 use line::Tap;
+use patience::Patience;
 
 pub mod dial;
+mod explain;
 mod line;
+mod patience;
 
 /// Connections kept open to a callback between deliveries: as many as lanes run at once
 /// by default, several times over.
@@ -28,6 +32,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much of an answer is kept: a validation answer is far smaller.
 pub const KEPT: usize = 64 << 10;
+
+/// Room for status and headers, and for what is read at a time: as much as HTTP/2 gives
+/// them, and more than common servers send or take.
+const HEAD: usize = 16 << 10;
+
+/// What a connection of HTTP/2 may send before we have read it, over all its streams. The
+/// library would take 5 MiB.
+const WINDOW: u32 = 1 << 20;
 
 /// A request ready to go.
 pub type Outgoing = Request<Full<Bytes>>;
@@ -48,8 +60,8 @@ pub enum SendError {
     Refused(String),
     #[error("{0}")]
     Failed(String),
-    #[error("no complete answer within {0:?} (`timeout`)")]
-    TimedOut(Duration),
+    #[error("{0}")]
+    TimedOut(String),
 }
 
 /// Cheap to clone; clones share the connections.
@@ -57,48 +69,91 @@ pub enum SendError {
 pub struct Client {
     /// Made at the first use: reading the system's certificates costs time and memory that
     /// a daemon which only talks to loopback never needs to spend.
-    pool: std::sync::Arc<OnceLock<Pool<HttpsConnector<Dialer>, Full<Bytes>>>>,
-    plain: std::sync::Arc<OnceLock<Pool<Dialer, Full<Bytes>>>>,
+    https: Arc<OnceLock<Pools<HttpsConnector<Dialer>>>>,
+    plain: Arc<OnceLock<Pools<Dialer>>>,
+}
+
+/// Two ways to a callback that share nothing but how they dial.
+struct Pools<C> {
+    /// Over a connection that is kept between deliveries.
+    kept: Pool<Patient<C>, Full<Bytes>>,
+    /// Over one of its own.
+    fresh: Pool<Patient<C>, Full<Bytes>>,
+}
+
+/// How far an exchange came.
+#[derive(Clone, Copy)]
+enum Stage {
+    Asked,
+    Answered(StatusCode),
 }
 
 impl Client {
     /// One exchange, whole: connecting, sending, and reading the answer fit into `timeout`.
-    pub async fn send(&self, request: Outgoing, timeout: Duration) -> Result<Answered, SendError> {
+    pub async fn send(&self, mut request: Outgoing, timeout: Duration) -> Result<Answered, SendError> {
+        let target = Target::of(&request);
+        let patience = Patience::with(&mut request);
+        let (again, tap) = (request.clone(), Tap::on(&mut request));
+        let mut stage = Stage::Asked;
         let exchange = async {
-            let response = self.request(request).await?;
+            let response = tokio::select! {
+                response = self.request(request, again, &tap) => response,
+                () = patience.ended() => return Err(explain::no_end_of_informing(&target)),
+            };
+            let response = response.map_err(|error| explain::failure(&error, &target))?;
+            stage = Stage::Answered(response.status());
             read(response).await
         };
-        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(SendError::TimedOut(timeout)))
+        let ended = tokio::time::timeout(timeout, exchange).await;
+        ended.unwrap_or_else(|_| {
+            // Whatever keeps an answer from coming, the next request is not to meet it too.
+            let connected = tap.poison();
+            Err(SendError::TimedOut(explain::timeout(timeout, stage, connected, &target)))
+        })
     }
 
     /// Sends a request, once more on a fresh connection if the first turns out to have been
     /// closed since it was last used: that is nobody's refusal.
-    async fn request(&self, mut request: Outgoing) -> Result<Response<Incoming>, SendError> {
-        let target = request.uri().authority().map_or_else(String::new, ToString::to_string);
-        let (again, tap) = (request.clone(), Tap::on(&mut request));
-        let mut sent = self.dispatch(request).await;
-        if sent.as_ref().is_err_and(broke_off) && tap.was_reused() {
-            sent = self.dispatch(again).await;
-        } else if sent.is_ok() {
-            tap.answered();
+    async fn request(
+        &self,
+        request: Outgoing,
+        again: Outgoing,
+        tap: &Tap,
+    ) -> Result<Response<Incoming>, PoolError> {
+        match self.dispatch(request, false).await {
+            Err(error) if explain::went_unread(&error) => self.dispatch(again, true).await,
+            Err(error) if explain::broke_off(&error) && tap.was_reused() => self.dispatch(again, true).await,
+            sent => {
+                tap.answered();
+                sent
+            }
         }
-        sent.map_err(|error| explain(&error, &target))
     }
 
-    async fn dispatch(&self, request: Outgoing) -> Result<Response<Incoming>, PoolError> {
+    async fn dispatch(&self, request: Outgoing, fresh: bool) -> Result<Response<Incoming>, PoolError> {
         if request.uri().scheme_str() == Some("https") {
-            self.pool.get_or_init(https_pool).request(request).await
+            self.https.get_or_init(|| Pools::over(https())).request(request, fresh).await
         } else {
-            self.plain.get_or_init(plain_pool).request(request).await
+            self.plain.get_or_init(|| Pools::over(Dialer)).request(request, fresh).await
         }
     }
 }
 
-fn plain_pool() -> Pool<Dialer, Full<Bytes>> {
-    builder().build(Dialer)
+impl<C: Clone> Pools<C>
+where
+    Patient<C>: Connect + Clone + Send + Sync + 'static,
+{
+    fn over(connector: C) -> Pools<C> {
+        let pool = |idle| builder(idle).build(Patient(connector.clone()));
+        Pools { kept: pool(IDLE_PER_HOST), fresh: pool(0) }
+    }
+
+    async fn request(&self, request: Outgoing, fresh: bool) -> Result<Response<Incoming>, PoolError> {
+        if fresh { self.fresh.request(request).await } else { self.kept.request(request).await }
+    }
 }
 
-fn https_pool() -> Pool<HttpsConnector<Dialer>, Full<Bytes>> {
+fn https() -> HttpsConnector<Dialer> {
     let tls = HttpsConnectorBuilder::new();
     let tls = match tls.with_native_roots() {
         Ok(tls) => tls,
@@ -109,16 +164,32 @@ fn https_pool() -> Pool<HttpsConnector<Dialer>, Full<Bytes>> {
             HttpsConnectorBuilder::new().with_tls_config(config)
         }
     };
-    builder().build(tls.https_or_http().enable_all_versions().wrap_connector(Dialer))
+    tls.https_or_http().enable_all_versions().wrap_connector(Dialer)
 }
 
-fn builder() -> hyper_util::client::legacy::Builder {
+fn builder(idle: usize) -> hyper_util::client::legacy::Builder {
     let mut builder = Pool::builder(TokioExecutor::new());
     builder
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .pool_timer(TokioTimer::new());
+        .pool_max_idle_per_host(idle)
+        .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(HEAD)
+        .http2_initial_stream_window_size(KEPT as u32)
+        .http2_initial_connection_window_size(WINDOW);
     builder
+}
+
+/// Where a request goes, for people.
+struct Target {
+    authority: String,
+    secure: bool,
+}
+
+impl Target {
+    fn of(request: &Outgoing) -> Target {
+        let authority = request.uri().authority().map_or_else(String::new, ToString::to_string);
+        Target { authority, secure: request.uri().scheme_str() == Some("https") }
+    }
 }
 
 /// Reads an answer up to `KEPT` bytes. What is longer is cut off together with its
@@ -127,8 +198,7 @@ async fn read(response: Response<Incoming>) -> Result<Answered, SendError> {
     let (parts, mut body) = response.into_parts();
     let mut kept = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| SendError::Failed(format!("the answer broke off: {}", root(&error))))?;
+        let frame = frame.map_err(|error| explain::half(parts.status, &error))?;
         let Ok(data) = frame.into_data() else { continue };
         let room = KEPT - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
@@ -139,59 +209,24 @@ async fn read(response: Response<Incoming>) -> Result<Answered, SendError> {
     Ok(Answered { status: parts.status, headers: parts.headers, body: kept.into() })
 }
 
-/// The connection ended before any of the answer came.
-fn broke_off(error: &PoolError) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        let reset = matches!(kind, Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe));
-        if reset || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-/// The sentence for people that an error of the client comes to.
-fn explain(error: &PoolError, target: &str) -> SendError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(dialled) = error.downcast_ref::<DialError>() {
-            return match dialled {
-                DialError::Refused(_) => SendError::Refused(dialled.to_string()),
-                _ => SendError::Failed(format!("failed to connect to `{target}`: {dialled}")),
-            };
-        }
-        if let Some(tls) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(tls) = tls.downcast_ref::<rustls::Error>()
-        {
-            return SendError::Failed(format!("failed to agree on TLS with `{target}`: {tls}"));
-        }
-        cause = error.source();
-    }
-    SendError::Failed(format!("failed to send to `{target}`: {}", root(error)))
-}
-
-/// The innermost cause says the most; the outer ones say "client error".
-fn root(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}
-
 /// What `Retry-After` asks for, in seconds or as a date; `None` if there is none or it
-/// cannot be read. A date in the past is zero.
+/// cannot be read. A date in the past is zero. Of several, the longest is meant.
 pub fn retry_after(headers: &HeaderMap, now: jiff::Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    headers
+        .get_all(header::RETRY_AFTER)
+        .iter()
+        .filter_map(|asked| wait_of(asked.to_str().ok()?.trim(), now))
+        .max()
+}
+
+fn wait_of(text: &str, now: jiff::Timestamp) -> Option<Duration> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
         // More seconds than 64 bits hold is simply long; the rule has its own upper bound.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
-    let date = jiff::Timestamp::try_from(date).ok()?;
+    // A date can name a few hours more than a timestamp; that is simply long, too.
+    let date = jiff::Timestamp::try_from(date).unwrap_or(jiff::Timestamp::MAX);
     Some(now.duration_until(date).try_into().unwrap_or_default())
 }
 

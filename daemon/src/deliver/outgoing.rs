@@ -2,7 +2,7 @@
 //! what came back to an answer the rule understands. Pure.
 
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use jiff::Timestamp;
 
@@ -88,9 +88,9 @@ pub fn sent(answered: Result<Answered, SendError>, now: Timestamp) -> Sent {
 /// "answered 500 Internal Server Error: …", with what the callback says about it.
 fn refusal(answered: &Answered) -> String {
     let status = answered.status;
-    if status.is_redirection() {
-        let location = answered.headers.get(hyper::header::LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.map(|to| format!(" to {}", shorten(to))).unwrap_or_default();
+    if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+        let location = answered.headers.get(LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()));
+        let location = location.map(|to| format!(" to {}", shorten(&to))).unwrap_or_default();
         return format!("answered {status}: a redirect{location}, which is not followed");
     }
     match shorten(&String::from_utf8_lossy(&answered.body)).as_str() {

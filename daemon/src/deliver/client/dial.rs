@@ -15,6 +15,8 @@ use tower_service::Service;
 use super::line::Line;
 use crate::config::check::refused_address;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Connecting takes milliseconds or does not happen; the rest of `timeout` is the answer's.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,6 +41,12 @@ pub enum DialError {
     TimedOut(String),
 }
 
+impl DialError {
+    fn was_taken(&self) -> bool {
+        matches!(self, DialError::Io { error, .. } if error.kind() == io::ErrorKind::ConnectionReset)
+    }
+}
+
 /// Opens TCP connections for the client.
 #[derive(Clone, Copy)]
 pub struct Dialer;
@@ -54,14 +62,43 @@ impl Service<Uri> for Dialer {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(async move {
-            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(&host, port)).await;
-            connected
-                .unwrap_or_else(|_| Err(DialError::TimedOut(format!("`{host}` port {port}"))))
-                .map(Line::new)
+            let (host, port) = place(&uri);
+            connect(&host, port).await.map(Line::new)
         })
     }
+}
+
+/// Connects as the one inside does, a TLS handshake included, but not for ever: nobody may
+/// be waiting for this connection any more who would give it up.
+#[derive(Clone)]
+pub struct Patient<C>(pub C);
+
+impl<C> Service<Uri> for Patient<C>
+where
+    C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static>,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (host, port) = place(&uri);
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
+        Box::pin(async move {
+            let connected = connecting.await;
+            connected.map_err(|_| DialError::TimedOut(format!("`{host}` port {port}")))?.map_err(Into::into)
+        })
+    }
+}
+
+/// Host and port that a URL names.
+fn place(uri: &Uri) -> (String, u16) {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    (host, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }))
 }
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
@@ -72,6 +109,8 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
         match dial(address).await {
             Ok(stream) => return Ok(stream),
             Err(DialError::Refused(at)) => refused.push(at),
+            // Somebody is there, if only to hang up; who else might be is beside the point.
+            Err(error) if error.was_taken() => return Err(error),
             Err(error) => last = error,
         }
     }

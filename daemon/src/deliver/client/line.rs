@@ -1,12 +1,13 @@
-//! A TCP connection that knows whether it has been used before. Servers close idle
-//! connections when they like; a request that meets such a close was not refused by anybody
-//! and is sent once more on a fresh one.
+//! A TCP connection to a callback that knows since when it stands, and gives way to others.
+//! Servers close idle connections when they like; a request that meets such a close was not
+//! refused by anybody and is sent once more on a fresh one.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use hyper::Request;
 use hyper::http::Extensions;
@@ -15,58 +16,87 @@ use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connecti
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+/// Reads in a row before others have their turn. A callback that talks without end and
+/// without sense would keep a thread of ours busy otherwise, since HTTP reads on until
+/// there is something to tell.
+const READS_IN_A_ROW: u8 = 4;
+
 /// A connection to a callback.
 pub struct Line {
     stream: TokioIo<TcpStream>,
-    used: Used,
+    past: Past,
+    /// Reads since it last had nothing to read.
+    reads: u8,
 }
 
-/// Whether an answer has come through it.
-#[derive(Clone, Default)]
-struct Used(Arc<AtomicBool>);
+/// What a connection has been through.
+#[derive(Clone)]
+struct Past {
+    made: Instant,
+    /// Whether an answer has come through it.
+    used: Arc<AtomicBool>,
+}
 
 impl Line {
     pub(super) fn new(stream: TcpStream) -> Line {
-        Line { stream: TokioIo::new(stream), used: Used::default() }
+        let past = Past { made: Instant::now(), used: Arc::default() };
+        Line { stream: TokioIo::new(stream), past, reads: 0 }
     }
 }
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.used.clone())
+        Connected::new().extra(self.past.clone())
     }
 }
 
 /// Finds out which connection a request goes over.
-pub(super) struct Tap(CaptureConnection);
+pub(super) struct Tap {
+    captured: CaptureConnection,
+    since: Instant,
+}
 
 impl Tap {
     pub(super) fn on<B>(request: &mut Request<B>) -> Tap {
-        Tap(capture_connection(request))
+        Tap { captured: capture_connection(request), since: Instant::now() }
     }
 
     /// An answer has come.
     pub(super) fn answered(&self) {
-        if let Some(Used(used)) = self.used() {
-            used.store(true, Ordering::Relaxed);
+        if let Some(past) = self.past() {
+            past.used.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether an answer had come over the same connection before.
+    /// Whether the connection may have been closed since anybody last looked: somebody has
+    /// used it before, or it stood before the request was there.
     pub(super) fn was_reused(&self) -> bool {
-        self.used().is_some_and(|Used(used)| used.load(Ordering::Relaxed))
+        self.past().is_some_and(|past| past.made < self.since || past.used.load(Ordering::Relaxed))
     }
 
-    fn used(&self) -> Option<Used> {
+    /// Nobody else is to use the connection. Whether there is one.
+    pub(super) fn poison(&self) -> bool {
+        self.captured.connection_metadata().as_ref().map(Connected::poison).is_some()
+    }
+
+    fn past(&self) -> Option<Past> {
         let mut extras = Extensions::new();
-        self.0.connection_metadata().as_ref()?.get_extras(&mut extras);
+        self.captured.connection_metadata().as_ref()?.get_extras(&mut extras);
         extras.remove()
     }
 }
 
 impl Read for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let line = self.get_mut();
+        if line.reads == READS_IN_A_ROW {
+            line.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = Pin::new(&mut line.stream).poll_read(cx, buf);
+        line.reads = if read.is_ready() { line.reads + 1 } else { 0 };
+        read
     }
 }
 

@@ -102,7 +102,14 @@ fn retry_after_is_read_in_every_form() {
         ("99999999999999999999999", Some(u64::MAX)),
         ("Wed, 10 Sep 2025 08:01:30 GMT", Some(90)),
         ("Wed, 10 Sep 2025 07:00:00 GMT", Some(0)),
+        ("Wednesday, 10-Sep-25 08:01:30 GMT", Some(90)),
+        ("Wed Sep 10 08:01:30 2025", Some(90)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some(251_644_716_001)),
+        ("Wed, 10 Sep 2025 08:01:30 CEST", None),
+        ("2025-09-10T08:01:30Z", None),
         ("-5", None),
+        ("+5", None),
+        ("5s", None),
         ("1.5", None),
         ("soon", None),
         ("", None),
@@ -110,7 +117,53 @@ fn retry_after_is_read_in_every_form() {
     for (text, seconds) in table {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, text.parse().unwrap());
-        assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "`{text}`");
+        let asked = retry_after(&headers, now).map(|wait| wait.as_secs_f64().round() as u64);
+        assert_eq!(asked, seconds, "`{text}`");
     }
     assert_eq!(retry_after(&HeaderMap::new(), now), None);
+}
+
+#[test]
+fn of_several_retry_after_the_longest_is_meant() {
+    let now = "2025-09-10T08:00:00Z".parse().unwrap();
+    let mut headers = HeaderMap::new();
+    for text in ["7", "soon", "Wed, 10 Sep 2025 08:01:30 GMT", "30"] {
+        headers.append(header::RETRY_AFTER, text.parse().unwrap());
+    }
+    assert_eq!(retry_after(&headers, now), Some(Duration::from_secs(90)));
+}
+
+/// However many kept connections have been closed since, the second try is not over one of them.
+#[tokio::test]
+async fn the_second_try_is_over_a_fresh_connection() {
+    const KEPT_OPEN: usize = 5;
+    let (listener, url) = listener().await;
+    let client = Client::default();
+    let server = async {
+        let mut streams = Vec::new();
+        for _ in 0..KEPT_OPEN {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            take_request(&mut stream).await;
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            answer(stream, OK).await;
+        }
+        streams
+    };
+    let sent = futures_util::future::join_all((0..KEPT_OPEN).map(|_| client.send(post(&url), LONG)));
+    let (mut streams, sent) = tokio::join!(server, sent);
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    let server = async {
+        let taken = streams.iter_mut().map(|stream| Box::pin(stream.readable()));
+        let (_, used, _) = futures_util::future::select_all(taken).await;
+        take_request(&mut streams[used]).await;
+        drop(streams.remove(used));
+        let (mut fresh, _) = listener.accept().await.unwrap();
+        take_request(&mut fresh).await;
+        answer(&mut fresh, OK).await;
+        streams
+    };
+    let (_streams, sent) = tokio::join!(server, client.send(post(&url), LONG));
+    assert_eq!(sent.unwrap().status, 200);
 }
