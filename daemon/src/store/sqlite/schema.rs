@@ -97,10 +97,18 @@ impl Folder {
     }
 
     fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(&self.database, flags)?;
+        let connection = self.open_file(flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
+    }
+
+    fn open_file(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        #[cfg(test)]
+        if let Some(layer) = super::tests::disk::stands_in_for(&self.database) {
+            return Connection::open_with_flags_and_vfs(&self.database, flags, layer);
+        }
+        Connection::open_with_flags(&self.database, flags)
     }
 }
 
