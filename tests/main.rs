@@ -13,6 +13,7 @@ mod delivers;
 mod demo;
 mod examples;
 mod filters;
+mod full_disk;
 mod guards;
 mod orders;
 mod reloads;

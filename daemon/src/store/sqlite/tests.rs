@@ -16,6 +16,7 @@ mod faults;
 mod index;
 mod life;
 mod power;
+mod salvage;
 mod speed;
 mod view;
 

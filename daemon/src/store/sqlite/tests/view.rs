@@ -85,12 +85,10 @@ pub(super) async fn survives(
     if !allowed.iter().any(|view| view.shows(&found)) {
         return Err(format!("found {found:?}\nallowed {allowed:?}"));
     }
-    let sound = store.history(|connection, _| {
-        connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
-    });
-    let sound = sound.await.map_err(|error| error.to_string())?;
-    if sound != "ok" {
-        return Err(sound);
+    let sound = store.history(|connection, _| audit::audit(connection)).await;
+    let problems = sound.map_err(|error| error.to_string())?.problems;
+    if !problems.is_empty() {
+        return Err(format!("{problems:?}"));
     }
     if let Some(newest) = newest
         && store.next_event_id() <= newest
