@@ -17,6 +17,7 @@ mod demo;
 mod endpoints;
 mod examples;
 mod filters;
+mod full_disk;
 mod guards;
 mod orders;
 mod reloads;

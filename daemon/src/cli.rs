@@ -14,6 +14,7 @@ pub mod check;
 pub mod client;
 pub mod demo;
 pub mod disable;
+pub mod doctor;
 pub mod enable;
 pub mod failure;
 #[cfg(test)]
@@ -83,6 +84,7 @@ pub enum Command {
     Demo(demo::Args),
     Init(init::Args),
     Schema(schema::Args),
+    Doctor(doctor::Args),
 }
 
 /// Runs the command of the process's arguments. Wrong usage ends the process within.
@@ -132,6 +134,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),
+        Command::Doctor(args) => doctor::run(args, here),
     }
 }
 

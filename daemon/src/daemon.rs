@@ -96,6 +96,12 @@ impl Daemon {
     pub async fn build(path: PathBuf) -> Result<Daemon, StartError> {
         // Caught before anything can be asked of us: uncaught, this signal ends the process.
         let hangups = signal(SignalKind::hangup()).context("failed to listen for signals")?;
+        // A file that reaches its size limit is a full disk to the store; uncaught, the signal
+        // that comes along would end the process too. Once caught it stays so.
+        drop(
+            signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))
+                .context("failed to listen for signals")?,
+        );
         let path = load::main_file(&path);
         let before = Fingerprint::of(std::slice::from_ref(&path), &[]);
         let loaded = read(path.clone()).await?;

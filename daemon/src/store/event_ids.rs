@@ -9,7 +9,7 @@ use crate::event::EventId;
 pub(super) const FIRST: i64 = 4_000_000_000_000_000_000;
 
 /// Ids from here on are nobody's to make: whoever sends one must not use up all before it.
-const END: i64 = 9_000_000_000_000_000_000;
+pub(super) const END: i64 = 9_000_000_000_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct EventIds(AtomicI64);

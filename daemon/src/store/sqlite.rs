@@ -33,6 +33,7 @@ use schema::Folder;
 use tx::Settlement;
 use works::{Answer, Append, Cancel, Enroll, Flush, KeepPlan, Prune, Remove, Rename, Replay, Swept};
 
+pub mod audit;
 mod claim;
 mod filter;
 mod grant;
@@ -41,6 +42,7 @@ mod index;
 mod queue;
 mod read;
 mod record;
+pub mod salvage;
 mod schema;
 mod start;
 #[cfg(test)]

@@ -167,3 +167,17 @@ impl Index {
         }
     }
 }
+
+/// Notes down every event, into a store that has no notes: in runs without gaps, since a
+/// note does not say which event it is of.
+pub(super) fn note_all(connection: &Connection) -> rusqlite::Result<()> {
+    let notes = read_events(connection, i64::MIN)?;
+    let mut insert = connection.prepare("INSERT INTO index_notes (first_seq, notes) VALUES (?1, ?2)")?;
+    for run in notes.chunk_by(|one, next| one.seq.0 + 1 == next.seq.0) {
+        for run in run.chunks(NOTE) {
+            let packed: Vec<u8> = run.iter().flat_map(pack).collect();
+            insert.execute(params![run[0].seq.0, packed])?;
+        }
+    }
+    Ok(())
+}

@@ -15,6 +15,9 @@ use crate::store::{Error, Result};
 /// released; add one.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 
+/// The file, in its folder. The engine puts `-wal` and `-shm` beside it.
+const DATABASE: &str = "trackrelay.db";
+
 /// Nobody but us opens the file, yet a backup tool may hold it for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,7 +29,8 @@ const CHECKPOINT_PAGES: u32 = 4000;
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) database: PathBuf,
-    _lock: File,
+    /// None: only looked at.
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -45,10 +49,21 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
-        let database = path.join("trackrelay.db");
+        let database = path.join(DATABASE);
         // Made before the engine makes it, so that nobody else can ever read it.
         private().open(&database).map_err(failed)?;
-        Ok(Folder { database, _lock: lock })
+        Ok(Folder { database, _lock: Some(lock) })
+    }
+
+    /// Whether the folder could be taken. One without a lock can.
+    pub(super) fn take_if_there(path: &Path) -> Result<()> {
+        if path.join("lock").exists() { Folder::take(path).map(drop) } else { Ok(()) }
+    }
+
+    /// The folder as it is, for reading beside whoever owns it. None if there is no store.
+    pub(super) fn look_at(path: &Path) -> Option<Folder> {
+        let database = path.join(DATABASE);
+        database.exists().then_some(Folder { database, _lock: None })
     }
 
     /// The one connection that writes. Brings the tables up to date.
@@ -61,14 +76,10 @@ impl Folder {
             Ok((connection, version))
         });
         let (connection, version) = opened.map_err(|error| self.refused(&error))?;
-        if version as usize > MIGRATIONS.len() {
-            return Err(self.failed(&format!(
-                "it was written by a newer trackrelay (format {version}, this one knows {}); \
-                 install that version or set another `[store] path`",
-                MIGRATIONS.len()
-            )));
+        match newer(version) {
+            Some(newer) => Err(self.failed(&newer)),
+            None => Ok(connection),
         }
-        Ok(connection)
     }
 
     pub(super) fn open_reader(&self) -> Result<Connection> {
@@ -90,18 +101,50 @@ impl Folder {
         match error.sqlite_error_code() {
             Some(DiskFull) => self.failed(&"the disk is full; make room, and it goes on by itself"),
             Some(DatabaseCorrupt | NotADatabase) => self.failed(&format!(
-                "{error}; bring the file back from a backup, or move it away to begin anew"
+                "{error}; the file is damaged: stop the daemon and run `trackrelay doctor --repair`, \
+                 which keeps it and saves what can be read"
             )),
             _ => self.failed(error),
         }
     }
 
     fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(&self.database, flags)?;
+        let connection = self.open_file(flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
+
+    fn open_file(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        #[cfg(test)]
+        if let Some(layer) = super::tests::disk::stands_in_for(&self.database) {
+            return Connection::open_with_flags_and_vfs(&self.database, flags, layer);
+        }
+        Connection::open_with_flags(&self.database, flags)
+    }
+}
+
+/// A new store in a file that is there and empty, outside of any folder of ours.
+pub(super) fn make(file: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(file)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// What to say of a file that only a later version can read.
+pub(super) fn newer(version: u32) -> Option<String> {
+    (version as usize > MIGRATIONS.len()).then(|| {
+        format!(
+            "it was written by a newer trackrelay (format {version}, this one knows {}); \
+             install that version or set another `[store] path`",
+            MIGRATIONS.len()
+        )
+    })
+}
+
+/// How many changes of the tables a file has seen.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -109,7 +152,7 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
 }
 
 /// Files that only the owner can read.
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     options
@@ -125,7 +168,7 @@ fn read_pid(lock: &mut File) -> Option<u32> {
 /// Returns the version the file has in the end; a newer one is left as it is.
 fn migrate(connection: &mut Connection) -> rusqlite::Result<u32> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: u32 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = version(&tx)?;
     for step in MIGRATIONS.iter().skip(version as usize) {
         tx.execute_batch(step)?;
     }

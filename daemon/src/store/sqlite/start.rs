@@ -12,7 +12,7 @@ use super::schema::Folder;
 use super::tx::Tx;
 use super::writer::Writer;
 use super::young::Young;
-use super::{Counters, Shared, SqliteStore, record};
+use super::{Counters, Shared, SqliteStore, audit, record};
 use crate::delivery::SubscriptionId;
 use crate::drill::{self, Point};
 use crate::store::Result;
@@ -77,6 +77,23 @@ fn write_young(connection: &mut Connection, counters: Counters) -> rusqlite::Res
     drill::pass(Point::StartYoungWritten);
     transaction.commit()?;
     Ok(Young::none(counters.next_seq))
+}
+
+/// Gives every delivery that waits its row, and counts them: for a store put together from
+/// what was left of another.
+pub(super) fn settle_all(connection: &mut Connection) -> rusqlite::Result<u64> {
+    let counters = load_counters(connection)?;
+    write_young(connection, counters)?;
+    let transaction = connection.transaction()?;
+    transaction.execute(
+        "UPDATE subscriptions SET waiting = (SELECT count(*) FROM waiting WHERE subscription = subscriptions.id)",
+        [],
+    )?;
+    transaction
+        .execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('young_from', ?1)", [counters.next_seq])?;
+    let waiting: i64 = transaction.query_row(audit::WAITING, [], |row| row.get(0))?;
+    transaction.commit()?;
+    Ok(waiting.cast_unsigned())
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<i64>> {

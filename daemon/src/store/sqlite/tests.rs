@@ -13,8 +13,14 @@ use crate::delivery::{Order, Outcome};
 use crate::event::read::restore;
 use crate::store::Next;
 
+pub(super) mod disk;
+mod faults;
 mod index;
+mod life;
+mod power;
+mod salvage;
 mod speed;
+mod view;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
