@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::answer::{self, Answer};
 use crate::clock;
 use crate::config::Role;
+use crate::drill::{self, Point};
 use crate::event::read::{Fill, Kind, ReadError, Wrong, read_all};
 use crate::event::{Event, EventId};
 use crate::plan::Plan;
@@ -104,7 +105,9 @@ impl Source {
         let body = self.intake.collect(body).await?;
         let plan = Arc::clone(&self.plan.borrow());
         let events = self.read(body.bytes(), kind, &plan)?;
+        drill::pass(Point::AcceptRead);
         let receipts = self.append(events, &plan).await?;
+        drill::pass(Point::AcceptAcknowledged);
         self.count(&receipts);
         Ok(accepted(&receipts, &plan))
     }

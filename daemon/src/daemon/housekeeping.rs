@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Now};
 use crate::delivery::Outcome;
+use crate::drill;
 use crate::plan::{Plan, Planned};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -29,8 +30,8 @@ pub(super) async fn run(
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut calm = Calm::from(Now::read());
-    while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    let (every, mut calm) = (drill::hurried(EVERY), Calm::from(Now::read()));
+    while cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let now = Arc::clone(&plan.borrow());
         if calm.holds(Now::read()) {
             prune(&*store, &now, &metrics).await;
