@@ -16,6 +16,7 @@ use hyper::body::Body as HttpBody;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use tokio::time::sleep;
@@ -142,7 +143,7 @@ impl Service {
         let mut answer = match self.guard.check(peer, door, &head, &self.doors.token) {
             Err(refusal) => self.refuse(refusal.reason(), &refusal, refusal.answer()),
             Ok(()) => match door {
-                Door::Events => self.doors.source.events(&head.headers, body).await,
+                Door::Events => self.doors.source.events(headers_of(head), body).await,
                 Door::Health => self.health(),
                 Door::Metrics => self.metrics(),
                 Door::Api | Door::Validate => self.ask_api(&head, body).await,
@@ -153,7 +154,7 @@ impl Service {
         Ok(answer)
     }
 
-    async fn ask_api<B>(&self, head: &hyper::http::request::Parts, body: B) -> Answer
+    async fn ask_api<B>(&self, head: &Parts, body: B) -> Answer
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -197,6 +198,11 @@ struct Health {
     version: &'static str,
     config: &'static str,
     store: &'static str,
+}
+
+/// The headers alone: nothing else of the request's head is to outlive them.
+fn headers_of(head: Parts) -> HeaderMap {
+    head.headers
 }
 
 /// What a browser must not do with an answer, unless the answer says otherwise.

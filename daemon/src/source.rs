@@ -78,7 +78,7 @@ impl Source {
     }
 
     /// `POST /events`: one event, an array, or NDJSON.
-    pub async fn events<B>(&self, headers: &HeaderMap, body: B) -> Answer
+    pub async fn events<B>(&self, headers: HeaderMap, body: B) -> Answer
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -92,14 +92,16 @@ impl Source {
         }
     }
 
-    async fn take<B>(&self, headers: &HeaderMap, body: B) -> Result<Answer, Refused>
+    async fn take<B>(&self, headers: HeaderMap, body: B) -> Result<Answer, Refused>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
-        let kind = body::kind(headers).ok_or(Refused::ContentType)?;
-        if body::is_encoded(headers) {
+        let kind = body::kind(&headers).ok_or(Refused::ContentType)?;
+        if body::is_encoded(&headers) {
             return Err(Refused::ContentEncoding);
         }
+        // They lie in the connection's buffer, which it can use again once they are gone.
+        drop(headers);
         let body = self.intake.collect(body).await?;
         let plan = Arc::clone(&self.plan.borrow());
         let events = self.read(body.bytes(), kind, &plan)?;

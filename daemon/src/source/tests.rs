@@ -24,7 +24,7 @@ async fn told(answer: Answer) -> (u16, Value) {
 }
 
 async fn post(rig: &Rig, content_type: &str, body: impl Into<Bytes>) -> (u16, Value) {
-    told(rig.source.events(&typed(content_type), Full::new(body.into())).await).await
+    told(rig.source.events(typed(content_type), Full::new(body.into())).await).await
 }
 
 async fn post_json(rig: &Rig, body: impl Into<Bytes>) -> (u16, Value) {
@@ -114,13 +114,13 @@ async fn a_compressed_body_is_refused_by_name() {
     let rig = Rig::new();
     let mut headers = typed("application/json");
     headers.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
-    let (status, body) = told(rig.source.events(&headers, Full::new(TAG.into())).await).await;
+    let (status, body) = told(rig.source.events(headers.clone(), Full::new(TAG.into())).await).await;
     assert_eq!(status, 415);
     assert!(body.as_str().unwrap().starts_with("`content-encoding` must be"), "{body}");
     assert_eq!(rig.metric("trackrelay_requests_refused_total{reason=\"content_encoding\"}"), 1);
     assert!(rig.store.kept().is_empty());
     headers.insert(CONTENT_ENCODING, "identity".parse().unwrap());
-    assert_eq!(told(rig.source.events(&headers, Full::new(TAG.into())).await).await.0, 202);
+    assert_eq!(told(rig.source.events(headers.clone(), Full::new(TAG.into())).await).await.0, 202);
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_body_over_the_limit_is_refused_announced_or_not() {
     let frames: Vec<Result<_, Infallible>> =
         large.chunks(1000).map(|chunk| Ok(Frame::data(Bytes::copy_from_slice(chunk)))).collect();
     let chunked = Frames(frames.into());
-    assert_eq!(told(rig.source.events(&typed("application/json"), chunked).await).await.0, 413);
+    assert_eq!(told(rig.source.events(typed("application/json"), chunked).await).await.0, 413);
     let most = [TAG.as_bytes(), &vec![b' '; (64 << 10) - TAG.len()]].concat();
     assert_eq!(post_json(&rig, most).await.0, 202);
 }
@@ -157,7 +157,7 @@ impl HttpBody for Frames {
 async fn a_body_that_stalls_is_given_up() {
     let rig = Rig::with(Limits { stall: Duration::from_millis(20), ..Limits::new(1 << 20) });
     let body = Stalling(["{\"meta", "data\""].into());
-    let told = told(rig.source.events(&typed("application/json"), body).await).await;
+    let told = told(rig.source.events(typed("application/json"), body).await).await;
     assert_eq!(told, (408, json!("the body stalled: nothing came for 20ms")));
     assert_eq!(rig.metric("trackrelay_requests_refused_total{reason=\"stalled\"}"), 1);
 }
@@ -165,7 +165,7 @@ async fn a_body_that_stalls_is_given_up() {
 #[tokio::test]
 async fn a_body_that_takes_forever_is_given_up() {
     let rig = Rig::with(Limits { whole: Duration::from_millis(20), ..Limits::new(1 << 20) });
-    let told = told(rig.source.events(&typed("application/json"), Stalling([" "].into())).await).await;
+    let told = told(rig.source.events(typed("application/json"), Stalling([" "].into())).await).await;
     assert_eq!(told, (408, json!("the body took longer than 20ms")));
 }
 
@@ -173,7 +173,7 @@ async fn a_body_that_takes_forever_is_given_up() {
 async fn more_bytes_than_fit_at_once_are_put_off() {
     let rig = Rig::with(Limits { in_flight: TAG.len() + 10, ..Limits::new(64 << 10) });
     let held = rig.source.intake().collect(Full::new(Bytes::from_static(&[b' '; 11]))).await.unwrap();
-    let answer = rig.source.events(&typed("application/json"), Full::new(TAG.into())).await;
+    let answer = rig.source.events(typed("application/json"), Full::new(TAG.into())).await;
     assert_eq!(answer.headers()[RETRY_AFTER], "1");
     assert_eq!(told(answer).await.0, 503);
     drop(held);
@@ -185,7 +185,7 @@ async fn more_bytes_than_fit_at_once_are_put_off() {
 async fn a_store_that_says_no_is_passed_on() {
     let rig = Rig::new();
     *rig.store.refuse.lock().unwrap() = Some(store::Error::Busy(Duration::from_millis(2_500)));
-    let answer = rig.source.events(&typed("application/json"), Full::new(TAG.into())).await;
+    let answer = rig.source.events(typed("application/json"), Full::new(TAG.into())).await;
     assert_eq!((answer.status().as_u16(), &answer.headers()[RETRY_AFTER]), (503, &"3".parse().unwrap()));
     assert!(!rig.source.store_failing(), "busy is not failing");
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -51,6 +52,11 @@ mod tx;
 mod works;
 mod writer;
 mod young;
+
+/// How long pruning leaves the writer to others after a step, as a multiple of what the
+/// step took: a history of millions that leaves at once takes at most a third of its time.
+const PAUSE_PER_STEP: u32 = 2;
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -337,12 +343,14 @@ impl Store for SqliteStore {
         let before = nanoseconds(before);
         let mut dropped = BTreeMap::new();
         loop {
+            let began = Instant::now();
             let prune = |answer| Prune { before, gone: Vec::new(), more: false, answer };
             let Swept { ended, more } = self.write(0, |answer| Box::new(prune(answer))).await?;
             ended.into_iter().for_each(|id| *dropped.entry(id).or_default() += 1);
             if !more {
                 return Ok(dropped.into_iter().collect());
             }
+            tokio::time::sleep(began.elapsed().min(LONGEST_PAUSE) * PAUSE_PER_STEP).await;
         }
     }
 

@@ -121,6 +121,9 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E>(self, given: &str) -> Result<Self::Value, E> {
-        Ok(self.keys.iter().position(|key| &key[self.prefix..] == given))
+        let (length, given) = (self.prefix + given.len(), given.as_bytes());
+        // Most keys are none of ours, and their length alone tells.
+        let same = |key: &&str| key.len() == length && key.as_bytes().ends_with(given);
+        Ok(self.keys.iter().position(same))
     }
 }

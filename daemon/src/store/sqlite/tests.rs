@@ -1,7 +1,6 @@
 //! What only the durable store has to show: its files, its lock, its disk.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 

@@ -10,11 +10,11 @@ use crate::store::lanes::Place;
 use crate::store::sqlite::{read, record};
 use crate::store::{Next, Result, Seq};
 
-/// Rows of one step: two or three milliseconds.
-const STEP: usize = 512;
+/// Rows of one step: less than a millisecond, for which others wait.
+const STEP: usize = 128;
 
 /// Bytes of events of one step; freeing the pages of large ones takes time.
-const STEP_BYTES: i64 = 8 << 20;
+const STEP_BYTES: i64 = 2 << 20;
 
 /// Plans that routed none of the events that are left. Two batches may have come in the
 /// wrong order when the plan changed, hence the look at more than the oldest event.
