@@ -23,6 +23,14 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     seconds: Option<f64>,
 
+    /// A growth curve instead of the cases
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "only")]
+    pub curve: Vec<Curve>,
+
+    /// Where the history curve ends
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub rows: usize,
+
     /// Write the same facts as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -30,6 +38,19 @@ pub struct Args {
     /// What cargo says to every bench
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What grows while the load stays the same.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Curve {
+    /// Deliveries that wait for an endpoint that is away
+    Waiting,
+    /// Events that were delivered and are kept
+    History,
+    /// Subscriptions, of which one matches
+    Subscriptions,
+    /// Endpoints that refuse or hang beside the one that is measured
+    Dead,
 }
 
 impl Args {

@@ -27,6 +27,13 @@ pub enum Fact {
     /// Microseconds of CPU, and switches, in a second without any load.
     IdleCpuPerSecond,
     IdleSwitchesPerSecond,
+    /// From a start to the first delivery of what waited, in milliseconds.
+    FirstWaitingMs,
+    DrainPerSecond,
+    StoreBytesPerEvent,
+    /// `why` for events at random, in milliseconds.
+    WhyP50,
+    WhyP99,
     Refused,
     Doubled,
     /// Cores that others used meanwhile.

@@ -15,9 +15,11 @@ mod rig;
 
 mod args;
 mod cases;
+mod curves;
 mod facts;
 mod goals;
 mod measure;
+mod report;
 mod table;
 
 fn main() -> ExitCode {
@@ -35,13 +37,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &args::Args) -> anyhow::Result<()> {
-    let mut results = Vec::new();
-    for case in cases::chosen(args)? {
-        eprintln!("{}: {} rounds of {:?}", case.name, args.rounds(), args.length());
-        let result = measure::case(&case, args)?;
-        println!("{}", table::of(&case, &result));
-        results.push((case, result));
+    let mut report = report::Report::new(args);
+    if args.curve.is_empty() {
+        report.measure_cases(args)?;
     }
-    println!("{}", table::of_goals(&goals::standings(&results)));
-    Ok(())
+    for curve in &args.curve {
+        report.follow_curve(*curve, args)?;
+    }
+    report.save(args.json.as_deref())
 }
