@@ -11,6 +11,10 @@ pub struct Args {
     #[arg(long)]
     pub quick: bool,
 
+    /// Measure what a gate may ask of an unknown machine, and fail if it does not hold
+    #[arg(long)]
+    pub check: bool,
+
     /// Only cases with one of these words in their name
     #[arg(long, value_name = "WORD", num_args = 1..)]
     pub only: Vec<String>,

@@ -30,6 +30,11 @@ pub fn points(curve: Curve, args: &Args) -> anyhow::Result<Vec<Point>> {
     }
 }
 
+/// The daemon with so many deliveries waiting.
+pub fn waiting(count: usize, length: Duration) -> anyhow::Result<Facts> {
+    waiting::point(count, length)
+}
+
 pub fn name(curve: Curve) -> &'static str {
     match curve {
         Curve::Waiting => "deliveries that wait for another endpoint",

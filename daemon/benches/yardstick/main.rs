@@ -15,6 +15,7 @@ mod rig;
 
 mod args;
 mod cases;
+mod check;
 mod curves;
 mod facts;
 mod goals;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &args::Args) -> anyhow::Result<()> {
+    if args.check {
+        return check::run();
+    }
     let mut report = report::Report::new(args);
     if args.curve.is_empty() {
         report.measure_cases(args)?;

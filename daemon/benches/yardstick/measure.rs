@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::args::Args;
 use super::cases::{Case, Shape, Who};
 use super::facts::{Fact, Facts};
 use super::rig::book::{Arrivals, Sends, percentile};
@@ -30,13 +29,13 @@ const ROOM_IN_BATCHES: f64 = 1_500_000.0;
 /// The rounds of each system of a case.
 pub type Rounds = Vec<(Who, Vec<Facts>)>;
 
-pub fn case(case: &Case, args: &Args) -> anyhow::Result<Rounds> {
+pub fn rounds(case: &Case, count: usize, length: Duration) -> anyhow::Result<Rounds> {
     let mut rounds: Rounds = case.who.iter().map(|who| (*who, Vec::new())).collect();
-    for _ in 0..args.rounds() {
+    for _ in 0..count {
         for (who, facts) in &mut rounds {
             let round = match case.pattern {
-                Some(pattern) => loaded(case, pattern, *who, args.length()),
-                None => idle(case, *who, args.length()),
+                Some(pattern) => loaded(case, pattern, *who, length),
+                None => idle(case, *who, length),
             };
             facts.push(round.with_context(|| format!("{}, {}", case.name, who.name()))?);
         }

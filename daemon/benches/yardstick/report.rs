@@ -45,7 +45,7 @@ impl Report {
     pub fn measure_cases(&mut self, args: &Args) -> anyhow::Result<()> {
         for case in chosen(args)? {
             eprintln!("{} …", case.name);
-            let rounds = measure::case(&case, args)?;
+            let rounds = measure::rounds(&case, args.rounds(), args.length())?;
             rounds.iter().for_each(|(_, facts)| warn(case.name, facts.iter()));
             println!("{}", table::of_case(&case, &rounds));
             self.results.push((case, rounds));

@@ -35,7 +35,7 @@ pub(super) fn points(length: Duration) -> anyhow::Result<Vec<Point>> {
 }
 
 /// With so many deliveries waiting.
-pub fn point(count: usize, length: Duration) -> anyhow::Result<Facts> {
+pub(super) fn point(count: usize, length: Duration) -> anyhow::Result<Facts> {
     eprintln!("{count} deliveries wait");
     let sends = Sends::new(super::room(length));
     let waiting = sends.beyond(count + BEYOND);
