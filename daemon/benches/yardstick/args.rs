@@ -15,6 +15,10 @@ pub struct Args {
     #[arg(long)]
     pub check: bool,
 
+    /// Run all processes before those of others (`chrt -r 1`), where that is allowed
+    #[arg(long)]
+    pub realtime: bool,
+
     /// Only cases with one of these words in their name
     #[arg(long, value_name = "WORD", num_args = 1..)]
     pub only: Vec<String>,
