@@ -25,6 +25,7 @@ pub fn points(curve: Curve, args: &Args) -> anyhow::Result<Vec<Point>> {
     match curve {
         Curve::Waiting => waiting::points(args.length()),
         Curve::History => history::points(args.rows, args.length()),
+        Curve::Prune => history::prune(args.rows),
         Curve::Subscriptions => subscriptions::points(args.length()),
         Curve::Dead => dead::points(args.length()),
     }
@@ -39,6 +40,7 @@ pub fn name(curve: Curve) -> &'static str {
     match curve {
         Curve::Waiting => "deliveries that wait for another endpoint",
         Curve::History => "events in the history",
+        Curve::Prune => "the whole history is thrown away",
         Curve::Subscriptions => "subscriptions, one of which matches",
         Curve::Dead => "dead endpoints beside the one that is measured",
     }

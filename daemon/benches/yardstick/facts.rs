@@ -52,6 +52,11 @@ pub fn median(rounds: &[Facts]) -> Facts {
     first.keys().filter_map(of).collect()
 }
 
+/// The least of a fact: what others do to a shared disk can only add to it.
+pub fn least(fact: Fact, rounds: &[Facts]) -> Option<f64> {
+    rounds.iter().filter_map(|facts| facts.get(&fact).copied()).reduce(f64::min)
+}
+
 /// The median over rounds of the ratio within each: what one round shares, it shares out.
 pub fn ratio(fact: Fact, of: &[Facts], to: &[Facts]) -> Option<f64> {
     let ratios: Option<Vec<f64>> =

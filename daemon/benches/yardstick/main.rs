@@ -65,7 +65,7 @@ fn run(args: &args::Args) -> anyhow::Result<()> {
     if args.curve.is_empty() {
         report.measure_cases(args)?;
     }
-    for curve in &args.curve {
+    for curve in args.curves() {
         report.follow_curve(*curve, args)?;
     }
     report.save(args.json.as_deref())

@@ -40,31 +40,41 @@ pub(super) fn points(rows: usize, length: Duration) -> anyhow::Result<Vec<Point>
     let counts: Vec<_> = std::iter::successors(Some(FIRST), |count| Some(count * 10))
         .take_while(|count| *count <= rows.max(FIRST))
         .collect();
-    let (largest, steady) = (rows.max(FIRST) + STEP, STEADY as usize * (KEEP + AFTERMATH).as_secs() as usize);
-    let sends = Sends::new(largest + counts.len() * super::room(length) + steady);
+    let sends = Sends::new(rows.max(FIRST) + STEP + counts.len() * super::room(length));
+    let arrivals = [Arc::new(Arrivals::new(&sends))];
+    let receiver = Receiver::start(vec![Manner::Takes(Arc::clone(&arrivals[0]))])?;
+    let system = System::daemon(&subscription("live", &receiver.url(0), ""))?;
+    let scene = Scene { system: &system, target: &system.unix, sends: &sends, arrivals: &arrivals };
+    counts.into_iter().map(|count| Ok((count.to_string(), point(&scene, count, length)?))).collect()
+}
+
+/// A steady load before and across the moment at which the whole history is too old.
+pub(super) fn prune(rows: usize) -> anyhow::Result<Vec<Point>> {
+    let steady = STEADY as usize * (KEEP + AFTERMATH).as_secs() as usize;
+    let sends = Sends::new(rows + STEP + steady);
     let arrivals = [Arc::new(Arrivals::new(&sends))];
     let receiver = Receiver::start(vec![Manner::Takes(Arc::clone(&arrivals[0]))])?;
     let table = subscription("live", &receiver.url(0), "");
     let mut system = System::daemon(&table)?;
-    let mut points = Vec::new();
-    for count in counts {
-        eprintln!("{count} events in the history");
-        let scene = Scene { system: &system, target: &system.unix, sends: &sends, arrivals: &arrivals };
-        points.push((count.to_string(), point(&scene, count, length)?));
-    }
+    fill(&Scene { system: &system, target: &system.unix, sends: &sends, arrivals: &arrivals }, rows)?;
     system.stop()?;
     system.save(&format!("\n[store]\nkeep = \"{}s\"\n{table}", KEEP.as_secs()))?;
     system.start_again()?;
     let scene = Scene { system: &system, target: &system.unix, sends: &sends, arrivals: &arrivals };
-    points.extend(prune(&scene)?);
-    Ok(points)
+    Ok(thrown_away(&scene)?.into())
 }
 
-fn point(scene: &Scene<'_>, count: usize, length: Duration) -> anyhow::Result<Facts> {
+fn fill(scene: &Scene<'_>, count: usize) -> anyhow::Result<()> {
     while scene.sends.taken() < count {
         let step = (count - scene.sends.taken()).min(STEP);
         scene.warm_up(Load { action: Action::Created, pattern: FILL, until: Until::Sent(step) })?;
     }
+    Ok(())
+}
+
+fn point(scene: &Scene<'_>, count: usize, length: Duration) -> anyhow::Result<Facts> {
+    eprintln!("{count} events in the history");
+    fill(scene, count)?;
     let bytes = scene.system.store_bytes();
     let events = scene.sends.taken();
     let mut facts = super::at_work(scene, length)?;
@@ -92,15 +102,14 @@ fn why(scene: &Scene<'_>) -> anyhow::Result<Vec<u32>> {
     Ok(times)
 }
 
-/// A steady load across the moment at which everything so far is too old.
-fn prune(scene: &Scene<'_>) -> anyhow::Result<[Point; 2]> {
-    eprintln!("the history is thrown away, {} s from now", KEEP.as_secs());
+fn thrown_away(scene: &Scene<'_>) -> anyhow::Result<[Point; 2]> {
+    eprintln!("{} events are thrown away, {} s from now", scene.sends.taken(), KEEP.as_secs());
     let pattern = Pattern::Open { connections: 16, rate: STEADY };
     let load = |time| Load { action: Action::Created, pattern, until: Until::After(time) };
-    let already = KEEP.saturating_sub(scene.system.age() + Duration::from_secs(2));
-    let before = measure::facts(scene, &scene.run(load(already))?)?;
+    let quiet = KEEP.saturating_sub(scene.system.age() + Duration::from_secs(2));
+    let before = measure::facts(scene, &scene.run(load(quiet))?)?;
     let after = measure::facts(scene, &scene.run(load(AFTERMATH))?)?;
     let (status, _) = Asker::new(&scene.system.unix)?.ask(&format!("/api/why/{}", scene.sends.id(0)))?;
     ensure!(status == 404, "the oldest event should be gone by now");
-    Ok([("before pruning".to_owned(), before), ("while pruning".to_owned(), after)])
+    Ok([("before".to_owned(), before), ("meanwhile".to_owned(), after)])
 }
