@@ -9,15 +9,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub mod answer;
+pub mod crowd;
+pub mod dice;
 pub mod event;
 pub mod guest;
 pub mod load;
+pub mod model;
 pub mod receiver;
 pub mod relay;
 pub mod sender;
 pub mod tls;
 pub mod vectors;
 pub mod wire;
+pub mod witness;
 
 pub use answer::{Answer, Gate};
 pub use event::{Event, event};

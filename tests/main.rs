@@ -8,7 +8,9 @@ mod harness;
 
 mod accepts;
 mod cli;
+mod clocks;
 mod contains_plugins;
+mod crash_matrix;
 mod delivers;
 mod demo;
 mod examples;
@@ -19,6 +21,7 @@ mod reloads;
 mod retries;
 mod shuts_down;
 mod signs;
+mod storms;
 mod survives;
 mod tidy;
 mod transforms;

@@ -4,8 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
+
 use crate::harness::load::{Load, entity_of};
-use crate::harness::{Answer, Receiver, Relay};
+use crate::harness::{Answer, Receiver, Relay, wait_until};
 
 const KILLS: usize = 12;
 const SENDERS: i64 = 4;
@@ -73,4 +75,25 @@ fn a_delivery_cut_off_by_a_crash_is_made_again_and_is_no_failure() {
     relay.wait_for_outcome(1, "all", "delivered");
     let state = relay.subscription("all");
     assert_eq!((&state["status"], &state["failed_attempts"]), (&"enabled".into(), &0.into()));
+}
+
+/// With nothing else to write, an outcome is written all the same; then a crash doubles nothing.
+#[test]
+fn an_outcome_is_written_down_though_nothing_else_comes() {
+    let receiver = Receiver::start();
+    let mut relay = Relay::start(&receiver.table("all"));
+    let database = relay.store().join("trackrelay.db");
+    let database = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    for id in 1..=5 {
+        relay.send(&crate::harness::event("tag.created", id));
+        wait_until("the outcome is in the file", || {
+            let sql = "SELECT count(*) FROM decisions";
+            let written: i64 = database.query_row(sql, [], |row| row.get(0)).ok()?;
+            (written == id).then_some(())
+        });
+        relay.kill9();
+        relay.start_again();
+        relay.wait_for("all", "remembers it", |it| it["delivered"] == id && it["pending"] == 0);
+    }
+    assert_eq!(receiver.ids_at("all"), [1, 2, 3, 4, 5]);
 }

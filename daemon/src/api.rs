@@ -16,8 +16,9 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
+use crate::clock::Now;
 use crate::config::problem::did_you_mean;
-use crate::delivery::Status;
+use crate::delivery::{Standing, Status};
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::Handler;
 use crate::store::{self, Store};
@@ -129,7 +130,8 @@ impl Api {
             }
             (Status::Pending, Some(probe)) => Some(format!(
                 "waits while the subscription is pending; next try at {:.0}: {}",
-                probe.retry_at, probe.said
+                probe.due.on_the_wall(&Now::read()),
+                probe.said
             )),
             _ => None,
         }
@@ -162,6 +164,11 @@ fn query_value(query: Option<&str>, key: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes())
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.into_owned())
+}
+
+/// When a pending subscription is tried next, if the machine stays awake.
+fn next_try(standing: &Standing) -> Option<Timestamp> {
+    standing.pending.as_ref().map(|probe| probe.due.on_the_wall(&Now::read()))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem};
 use crate::deliver::{self, client::Client};
+use crate::drill::{self, Point};
 use crate::plan::{Guests, Plan, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::server::{self, Bound, Doors, Token};
@@ -104,6 +105,7 @@ impl Daemon {
             Err(_) => return Err(refused(loaded).await?),
         };
         let store = open(&config).await?;
+        drill::pass(Point::StartOpened);
         let cache = config.store.path.join(PLUGIN_CACHE);
         let host = Arc::new(Host::new(Some(&cache)).context("failed to set up the plugin engine")?);
         let guests = match guests(&config, &host).await? {
@@ -112,8 +114,10 @@ impl Daemon {
         };
         let told = first_reload(&loaded);
         let plan = first_plan(&*store, config, guests).await?;
+        drill::pass(Point::StartPlanned);
         let token = Token::in_store(&plan.config.store.path).map_err(anyhow::Error::from)?;
         let bound = server::bind(&plan.config.listen).await.map_err(anyhow::Error::from)?;
+        drill::pass(Point::StartBound);
         Ok(Daemon::assemble(path, store, host, plan, told, seen, hangups, token, bound))
     }
 

@@ -9,15 +9,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock;
+use crate::clock::{self, Now};
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::plan::{Plan, Planned};
-use crate::store::{Lease, Store, Take};
+use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
 use client::Client;
 use flights::Flights;
@@ -61,7 +61,7 @@ struct Deliverer {
     metrics: Arc<Metrics>,
     flights: Flights,
     /// Asks for a look at a subscription at a later time.
-    later: mpsc::UnboundedSender<(Timestamp, SubscriptionId)>,
+    later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -117,7 +117,9 @@ impl Deliverer {
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message);
+        drill::pass(Point::SendBegun);
         let answered = self.client.send(request, planned.meant.timeout).await;
+        drill::pass(Point::SendAnswered);
         Ok(sent(answered, clock::now()))
     }
 
@@ -149,29 +151,48 @@ impl Deliverer {
     async fn claim(self: &Arc<Self>, subscription: SubscriptionId) {
         let plan = Arc::clone(&self.plan.borrow());
         let Some(planned) = plan.get(subscription) else { return };
-        let standing = self.store.standing(subscription).unwrap_or_default();
+        // In this order: what has landed by now has changed the standing before.
         let in_flight = self.flights.of(subscription);
-        let (take, probe) = match pace::pace(planned, &standing, in_flight, clock::now()) {
+        let standing = self.store.standing(subscription).unwrap_or_default();
+        let (take, probe) = match pace::pace(planned, &standing, in_flight, Instant::now()) {
             Pace::Closed => return,
-            Pace::Until(at) => return self.look_again(at, subscription),
+            Pace::Until(due) => return self.look_again(due.instant(), subscription),
             Pace::Probe(take) => (take, true),
             Pace::Open(lanes) => match self.flights.room(subscription, lanes) {
                 0 => return,
                 room => (Take::Heads(room), false),
             },
         };
-        match self.store.claim(subscription, take).await {
-            Ok(leases) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
-            Ok(leases) => leases.into_iter().for_each(|lease| {
+        match self.take(subscription, take, standing.generation).await {
+            Ok(None) => self.flights.ask_again(subscription),
+            Ok(Some(leases)) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
+            Ok(Some(leases)) => leases.into_iter().for_each(|lease| {
                 let generation = standing.generation;
                 self.start(Work { lease, planned: Arc::clone(planned), probe, generation });
             }),
             Err(error) => {
                 tracing::error!(subscription.name = planned.name(), %error, "failed to read what waits");
                 self.metrics.store_failed(error.kind());
-                self.look_again(clock::now() + STORE_RETRY, subscription);
+                self.look_again(Instant::now() + STORE_RETRY, subscription);
             }
         }
+    }
+
+    /// Claims what was decided from a standing of this generation. None if it is of another by
+    /// now: a failure closed the lanes in between, and what it put back is not to go out again
+    /// at once.
+    async fn take(
+        &self,
+        subscription: SubscriptionId,
+        take: Take,
+        generation: u64,
+    ) -> store::Result<Option<Vec<Lease>>> {
+        let leases = self.store.claim(subscription, take).await?;
+        if self.store.standing(subscription).is_none_or(|now| now.generation == generation) {
+            return Ok(Some(leases));
+        }
+        self.store.give_back(leases);
+        Ok(None)
     }
 
     /// The delivery that was to be tried next is no longer there (held, dropped or
@@ -188,12 +209,13 @@ impl Deliverer {
         }
     }
 
-    fn look_again(&self, at: Timestamp, subscription: SubscriptionId) {
+    fn look_again(&self, at: Instant, subscription: SubscriptionId) {
         // The receiver lives as long as `run`; after that nothing is to be claimed.
         let _gone = self.later.send((at, subscription)).is_err();
     }
 
     fn start(self: &Arc<Self>, work: Work) {
+        drill::pass(Point::ClaimTaken);
         self.flights.take_off(work.planned.id, work.probe);
         let deliverer = Arc::clone(self);
         self.tracker.spawn(async move {
@@ -234,7 +256,7 @@ impl Deliverer {
         let Work { lease, planned, generation, .. } = work;
         let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
         let tried = Tried { delivery: lease.delivery, place, generation };
-        let (now, jitter) = (clock::now(), rand::random_range(0.8..1.2));
+        let (now, jitter) = (Now::read(), rand::random_range(0.8..1.2));
         let decided = OnceLock::new();
         let verdict = |standing: &mut Standing| {
             let next = match carried {
@@ -245,7 +267,7 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
-        match self.store.settle(lease, attempt, now, &verdict).await {
+        match self.store.settle(lease, attempt, now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
@@ -271,5 +293,56 @@ impl Deliverer {
         if mended && let Err(error) = self.store.release_held(planned.id).await {
             tracing::error!(subscription.name = planned.name(), %error, "failed to release what was held");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::fixture;
+    use crate::delivery::Order;
+    use crate::event::{EventId, read};
+    use crate::plan::Guests;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Arrival, Routed};
+
+    const RECEIVED: &str = r#"{"metadata":{"action":"created","model":"tag","tag_id":7},"payload":{}}"#;
+
+    /// With one event that waits for the one subscription there is.
+    async fn deliverer() -> (Deliverer, SubscriptionId) {
+        let store = MemoryStore::default();
+        let meant = fixture::subscription("a");
+        let enrolled = store.enroll(std::slice::from_ref(&meant.name), clock::now()).await.unwrap();
+        let subscription = enrolled[0].id;
+        let plan = Plan::new(1, Arc::new(fixture::config(vec![meant])), Guests::none(1), enrolled);
+        let event = read::restore(EventId(1), "2026-01-02T03:04:05Z", 5, Bytes::from(RECEIVED)).unwrap();
+        let wanted = Routed { subscription, order: Order::Entity, outcome: Outcome::Pending, reason: None };
+        let (event, arrived_at) = (Arc::new(event), clock::now());
+        store.append(vec![Arrival { event, arrived_at, plan: 1, routed: vec![wanted] }]).await.unwrap();
+        let deliverer = Deliverer {
+            store: Arc::new(store),
+            plan: watch::channel(Arc::new(plan)).1,
+            client: Client::default(),
+            metrics: Arc::new(Metrics::new()),
+            flights: Flights::default(),
+            later: mpsc::unbounded_channel().0,
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        };
+        (deliverer, subscription)
+    }
+
+    /// Else a delivery that has just failed would go out again at once, and not even count.
+    #[tokio::test]
+    async fn what_was_decided_from_an_older_standing_is_not_tried() {
+        let (deliverer, one) = deliverer().await;
+        let seen = deliverer.store.standing(one).unwrap().generation;
+        let closed = |standing: &mut Standing| standing.generation += 1;
+        deliverer.store.set_standing(one, &closed).await.unwrap();
+        assert!(deliverer.take(one, Take::Heads(1), seen).await.unwrap().is_none());
+        let taken = deliverer.take(one, Take::Heads(1), seen + 1).await.unwrap();
+        assert_eq!(taken.map(|leases| leases.len()), Some(1), "it waits as before");
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Due;
 use crate::event::{Entity, Event, EventId};
 
 /// Track's `subscription_id`. Given once per name by the store, never used again.
@@ -205,7 +206,7 @@ pub struct Probe {
     /// Refused connections in a row that were not counted (`when_unreachable = "wait"`).
     pub pauses: u32,
     /// Not tried again before this.
-    pub retry_at: Timestamp,
+    pub due: Due,
     pub since: Timestamp,
     /// What the last attempt came to, for people.
     #[serde(default)]

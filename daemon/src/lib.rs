@@ -7,6 +7,7 @@
 
 // Things.
 pub mod clock;
+pub mod drill;
 pub mod telemetry;
 pub mod event;
 pub mod delivery;

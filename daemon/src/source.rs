@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::answer::{self, Answer};
 use crate::clock;
 use crate::config::Role;
+use crate::drill::{self, Point};
 use crate::event::read::{Fill, Kind, ReadError, Wrong, read_all};
 use crate::event::{Event, EventId};
 use crate::plan::Plan;
@@ -31,11 +32,13 @@ use crate::telemetry::metrics::Backlog;
 pub mod body;
 #[cfg(test)]
 pub(crate) mod fake;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
 pub use body::Limits;
 use body::{BodyError, Intake};
+use stamp::Stamps;
 
 /// How long a sender is asked to wait when the store failed: long enough for somebody to
 /// free a full disk's first bytes, short enough not to be noticed afterwards.
@@ -50,6 +53,7 @@ pub struct Source {
     plan: watch::Receiver<Arc<Plan>>,
     metrics: Arc<Metrics>,
     intake: Intake,
+    stamps: Stamps,
     foreign: Mutex<HashSet<i64>>,
     store_failing: AtomicBool,
 }
@@ -67,6 +71,7 @@ impl Source {
             plan,
             metrics,
             intake,
+            stamps: Stamps::default(),
             foreign: Mutex::default(),
             store_failing: AtomicBool::new(false),
         }
@@ -98,14 +103,17 @@ impl Source {
         let body = self.intake.collect(body).await?;
         let plan = Arc::clone(&self.plan.borrow());
         let events = self.read(body.bytes(), kind, &plan)?;
+        drill::pass(Point::AcceptRead);
         let receipts = self.append(events, &plan).await?;
+        drill::pass(Point::AcceptAcknowledged);
         self.count(&receipts);
         Ok(accepted(&receipts, &plan))
     }
 
     fn read(&self, body: &Bytes, kind: Kind, plan: &Plan) -> Result<Vec<Event>, ReadError> {
         let next_id = || self.store.next_event_id();
-        let fill = Fill { now: clock::now(), next_id: &next_id, only_admin: only_admin(plan) };
+        let fill =
+            Fill { now: self.stamps.next(clock::now()), next_id: &next_id, only_admin: only_admin(plan) };
         read_all(body, kind, &fill)
     }
 

@@ -213,6 +213,10 @@ pub trait Store: Send + Sync + 'static {
     /// Hands out waiting deliveries of one subscription.
     async fn claim(&self, subscription: SubscriptionId, take: Take) -> Result<Vec<Lease>>;
 
+    /// Takes back deliveries that are not tried after all, as if nobody had claimed them. In
+    /// memory, never waits.
+    fn give_back(&self, leases: Vec<Lease>);
+
     /// Ends a lease: the attempt (if one was made), the standing as `verdict` changes it and
     /// the delivery's next step are written together. Returns the new standing once the
     /// outcome is certain to be written unless the process dies; it does not wait for the disk.

@@ -14,7 +14,7 @@ pub struct Event {
     action: String,
     of: i64,
     user: i64,
-    created_at: String,
+    created_at: Option<String>,
     payload: Map<String, Value>,
 }
 
@@ -27,7 +27,7 @@ pub fn event(kind: &str, id: i64) -> Event {
         action: action.to_owned(),
         of: 1,
         user: 5_300_029,
-        created_at: CREATED_AT.to_owned(),
+        created_at: Some(CREATED_AT.to_owned()),
         payload: Map::new(),
     }
 }
@@ -46,7 +46,13 @@ impl Event {
     }
 
     pub fn at(mut self, created_at: &str) -> Event {
-        self.created_at = created_at.to_owned();
+        self.created_at = Some(created_at.to_owned());
+        self
+    }
+
+    /// Without a word on when it happened.
+    pub fn undated(mut self) -> Event {
+        self.created_at = None;
         self
     }
 
@@ -61,9 +67,8 @@ impl Event {
         let mut payload = self.payload.clone();
         payload.insert("id".to_owned(), self.of.into());
         payload.insert("user_id".to_owned(), self.user.into());
-        json!({
+        let mut event = json!({
             "event_id": self.id,
-            "created_at": self.created_at,
             "creator_id": self.user,
             "metadata": {
                 "action": self.action,
@@ -73,8 +78,11 @@ impl Event {
                 "workspace_id": "4200017",
             },
             "payload": payload,
-        })
-        .to_string()
+        });
+        if let Some(created_at) = &self.created_at {
+            event["created_at"] = created_at.as_str().into();
+        }
+        event.to_string()
     }
 }
 

@@ -208,6 +208,22 @@ impl Receiver {
         self.listen(listener);
     }
 
+    /// Waits until everything that a daemon sent before it died has been looked at: its
+    /// connections, also those that queue to be taken, are read to their end.
+    #[track_caller]
+    pub fn hear_out(&self) {
+        let last = TcpStream::connect(self.address).unwrap();
+        let ours = last.local_addr().unwrap();
+        let taken = |stream: &TcpStream| stream.peer_addr().is_ok_and(|peer| peer == ours);
+        super::wait_until("all connections are taken", || {
+            self.shared.state().streams.values().any(taken).then_some(())
+        });
+        drop(last);
+        super::wait_until("all connections are ended", || {
+            self.shared.state().streams.is_empty().then_some(())
+        });
+    }
+
     fn hang_up(&self) {
         let mut state = self.shared.state();
         state.listening = false;

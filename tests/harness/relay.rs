@@ -69,6 +69,11 @@ impl Relay {
         self.env.push((name.to_owned(), value.into()));
     }
 
+    /// Takes a variable out of the environment again.
+    pub fn unset_env(&mut self, name: &str) {
+        self.env.retain(|(set, _)| set != name);
+    }
+
     /// Starts the daemon that was prepared, stopped or killed, and waits until it serves.
     #[track_caller]
     pub fn start_again(&mut self) {
@@ -182,6 +187,11 @@ impl Relay {
 
     pub fn unix(&self) -> PathBuf {
         self.runtime["unix"].as_str().expect("a Unix socket").into()
+    }
+
+    /// Where the Unix socket is once it runs.
+    pub fn socket(&self) -> PathBuf {
+        self.path("runtime/trackrelay/trackrelay.sock")
     }
 
     pub fn token(&self) -> String {

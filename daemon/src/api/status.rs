@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Reply};
+use super::{Api, Reply, next_try};
 use crate::plan::{Planned, Reload, ReloadState};
 
 impl Api {
@@ -55,7 +55,7 @@ impl Api {
             "failed_attempts": standing.failed_attempts,
             "disabled_reason": disabled_reason,
             "last_error": standing.pending.as_ref().map(|probe| &probe.said),
-            "retry_at": standing.pending.as_ref().map(|probe| probe.retry_at),
+            "retry_at": next_try(&standing),
             "url_callback": planned.meant.url_text,
             "event_filters": filters,
         })

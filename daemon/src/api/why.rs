@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Refusal, Reply, decode, query_value};
+use super::{Api, Refusal, Reply, decode, next_try, query_value};
 use crate::delivery::{Decision, Lane, Outcome};
 use crate::event::EventId;
 use crate::plan::{Plan, Planned, RouteSummary};
@@ -55,8 +55,7 @@ impl Api {
         }
         if decision.outcome == Outcome::Pending {
             let standing = planned.and_then(|planned| self.store.standing(planned.id));
-            let probe = standing.as_ref().and_then(|standing| standing.pending.as_ref());
-            line["next_try"] = json!(probe.map(|probe| probe.retry_at));
+            line["next_try"] = json!(standing.as_deref().and_then(next_try));
         }
         line
     }

@@ -13,6 +13,7 @@ use crate::cli::{check, output};
 use crate::clock;
 use crate::daemon::shutdown::Signals;
 use crate::daemon::{Daemon, Reachable, StartError};
+use crate::drill;
 use crate::runtime::{self, Announced, Runtime};
 use crate::telemetry::{self, LogFormat};
 
@@ -52,6 +53,7 @@ pub fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let Logging { log, log_format } = args.logging;
     telemetry::log_to_stderr(log.as_deref(), log_format.unwrap_or_default())
         .map_err(|error| Failure::Usage(error.to_string()))?;
+    drill::arm(here.env()).map_err(|error| Failure::Usage(error.to_string()))?;
     let path = here.config_file()?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -1,19 +1,28 @@
-//! What has to be done now and then: history older than `keep` goes.
+//! What has to be done now and then: history older than `keep` goes, and how much is left
+//! of waits is written down, so that a crash makes none of them start anew.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
+use crate::clock::{self, Now};
 use crate::delivery::Outcome;
-use crate::plan::Plan;
+use crate::drill;
+use crate::plan::{Plan, Planned};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use calm::Calm;
+
+mod calm;
 
 /// Rarely enough to let an idle laptop sleep, often enough that nothing piles up.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// Standings written at the same time; they share their syncs.
+const AT_ONCE: usize = 512;
 
 pub(super) async fn run(
     store: Arc<dyn Store>,
@@ -21,25 +30,53 @@ pub(super) async fn run(
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
-    while cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    let (every, mut calm) = (drill::hurried(EVERY), Calm::from(Now::read()));
+    while cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let now = Arc::clone(&plan.borrow());
-        let Ok(before) = clock::now().checked_sub(now.config.store.keep) else { continue };
-        match store.prune(before).await {
-            Ok(dropped) => dropped.into_iter().for_each(|(subscription, count)| {
-                let name =
-                    now.get(subscription).map_or_else(|| subscription.to_string(), |p| p.name().to_owned());
-                (0..count).for_each(|_| metrics.delivery_ended(&name, Outcome::Dropped.as_str()));
-                tracing::warn!(
-                    subscription.name = name,
-                    count,
-                    "dropped deliveries that had waited longer than `[store] keep`"
-                );
-            }),
-            Err(error) => {
-                metrics.store_failed(error.kind());
-                tracing::error!(%error, "failed to prune the history");
-            }
+        if calm.holds(Now::read()) {
+            prune(&*store, &now, &metrics).await;
+        }
+        keep_waits(&*store, &now).await;
+    }
+    // The store is still open: it closes when the last worker has ended.
+    let last = Arc::clone(&plan.borrow());
+    keep_waits(&*store, &last).await;
+    Ok(())
+}
+
+async fn prune(store: &dyn Store, plan: &Plan, metrics: &Metrics) {
+    let Ok(before) = clock::now().checked_sub(plan.config.store.keep) else { return };
+    match store.prune(before).await {
+        Ok(dropped) => dropped.into_iter().for_each(|(subscription, count)| {
+            let name =
+                plan.get(subscription).map_or_else(|| subscription.to_string(), |p| p.name().to_owned());
+            (0..count).for_each(|_| metrics.delivery_ended(&name, Outcome::Dropped.as_str()));
+            tracing::warn!(
+                subscription.name = name,
+                count,
+                "dropped deliveries that had waited longer than `[store] keep`"
+            );
+        }),
+        Err(error) => {
+            metrics.store_failed(error.kind());
+            tracing::error!(%error, "failed to prune the history");
         }
     }
-    Ok(())
+}
+
+/// A standing is stored with what is left of its wait at that moment, so writing it is enough.
+async fn keep_waits(store: &dyn Store, plan: &Plan) {
+    let waits = |id| store.standing(id).is_some_and(|standing| standing.pending.is_some());
+    let waiting = plan.subscriptions.iter().filter(|planned| waits(planned.id));
+    let write = |planned: &Arc<Planned>| {
+        let (id, name) = (planned.id, planned.name().to_owned());
+        async move {
+            if let Err(error) = store.set_standing(id, &|_| {}).await {
+                tracing::debug!(subscription.name = name, %error, "a wait could not be written down");
+            }
+        }
+        .boxed()
+    };
+    let writes: Vec<_> = waiting.map(write).collect();
+    stream::iter(writes).buffer_unordered(AT_ONCE).for_each(|()| std::future::ready(())).await;
 }

@@ -16,6 +16,7 @@ use crate::api::ReloadRequest;
 use crate::clock;
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem, Sound, diff};
+use crate::drill::{self, Point};
 use crate::plan::{Guests, Plan, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::store::Store;
@@ -151,6 +152,7 @@ impl Reloader {
             Ok(config) => config,
             Err(problems) => return self.refused(problems, warnings),
         };
+        drill::pass(Point::ReloadChecked);
         let diff = diff::diff(&before.config, &config);
         // What needs a restart stays as it is until then, also in what is compared next time.
         config.listen = before.config.listen.clone();
@@ -160,6 +162,7 @@ impl Reloader {
             Ok(guests) => guests,
             Err(problems) => return self.refused(problems, warnings),
         };
+        drill::pass(Point::ReloadBuilt);
         let changed_plugins = before.changed_plugins(&guests);
         let restart = diff.restart.iter().map(ToString::to_string).collect();
         let live = diff::Diff { restart: Vec::new(), ..diff };
@@ -205,9 +208,12 @@ impl Reloader {
         before: &Plan,
     ) -> Result<(), crate::store::Error> {
         let enrolled = takeover::enroll(&*self.store, &config, clock::now()).await?;
+        drill::pass(Point::ReloadTakenOver);
         let plan = Plan::new(before.number + 1, config, guests, enrolled);
         let plan = keep(&*self.store, plan, Some(before)).await?;
+        drill::pass(Point::ReloadKept);
         self.plan.send_replace(Arc::clone(&plan));
+        drill::pass(Point::ReloadSwapped);
         for planned in &plan.subscriptions {
             let same = before.get(planned.id).is_some_and(|old| old.holds_like(planned));
             if !same && self.store.waiting(planned.id).held > 0 {

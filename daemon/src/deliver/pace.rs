@@ -1,8 +1,9 @@
 //! How much of a subscription may be under way: nothing while it is closed, one probe at a
 //! time while it is pending, up to `concurrency` lanes otherwise. Pure.
 
-use jiff::Timestamp;
+use std::time::Instant;
 
+use crate::clock::Due;
 use crate::delivery::Standing;
 use crate::plan::Planned;
 use crate::store::Take;
@@ -21,21 +22,21 @@ pub enum Pace {
     /// Nothing, until something happens that wakes the subscription.
     Closed,
     /// Nothing before this.
-    Until(Timestamp),
+    Until(Due),
     /// One delivery, the only one tried while the subscription is pending.
     Probe(Take),
     /// So many lanes.
     Open(usize),
 }
 
-pub fn pace(planned: &Planned, standing: &Standing, in_flight: InFlight, now: Timestamp) -> Pace {
+pub fn pace(planned: &Planned, standing: &Standing, in_flight: InFlight, now: Instant) -> Pace {
     let serves = planned.meant.enabled && standing.disabled.is_none() && planned.validated(standing);
     if !serves {
         return Pace::Closed;
     }
     match &standing.pending {
         Some(_) if in_flight.probing => Pace::Closed,
-        Some(probe) if now < probe.retry_at => Pace::Until(probe.retry_at),
+        Some(probe) if !probe.due.is_over(now) => Pace::Until(probe.due),
         Some(probe) => Pace::Probe(probe.delivery.map_or(Take::Oldest, Take::Only)),
         None => match planned.meant.concurrency.saturating_sub(in_flight.lanes) {
             0 => Pace::Closed,
@@ -47,16 +48,15 @@ pub fn pace(planned: &Planned, standing: &Standing, in_flight: InFlight, now: Ti
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
 
     use super::*;
     use crate::config::{Subscription, ValidationMode, fixture};
     use crate::delivery::{DeliveryId, Disabled, Probe, SubscriptionId};
     use crate::plan::{Guests, Plan};
     use crate::store::Enrolled;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
 
     fn planned(meant: Subscription) -> Arc<Planned> {
         let (id, name) = (SubscriptionId(1), meant.name.clone());
@@ -65,10 +65,12 @@ mod tests {
         Arc::clone(&plan.subscriptions[0])
     }
 
-    fn pending(delivery: Option<i64>) -> Standing {
+    /// Pending since second 0, to be tried at second 60.
+    fn pending(delivery: Option<i64>, start: Instant) -> Standing {
         let delivery = delivery.map(DeliveryId);
-        let (place, retry_at, since, said) = (None, at(60), at(0), String::new());
-        let probe = Probe { delivery, place, tried: 1, pauses: 0, retry_at, since, said };
+        let due = Due::after(start, Duration::from_secs(60));
+        let (place, since, said) = (None, Timestamp::UNIX_EPOCH, String::new());
+        let probe = Probe { delivery, place, tried: 1, pauses: 0, due, since, said };
         Standing { pending: Some(probe), ..Standing::default() }
     }
 
@@ -78,18 +80,25 @@ mod tests {
         for (lanes, wanted) in [(0, Pace::Open(8)), (7, Pace::Open(1)), (8, Pace::Closed), (9, Pace::Closed)]
         {
             let in_flight = InFlight { lanes, probing: false };
-            assert_eq!(pace(&planned, &Standing::default(), in_flight, at(0)), wanted, "{lanes} in flight");
+            assert_eq!(
+                pace(&planned, &Standing::default(), in_flight, Instant::now()),
+                wanted,
+                "{lanes} in flight"
+            );
         }
     }
 
     #[test]
     fn a_pending_one_is_tried_one_at_a_time_and_not_before_its_time() {
         let planned = planned(fixture::subscription("a"));
-        let standing = pending(Some(7));
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let standing = pending(Some(7), start);
+        let due = Due::after(start, Duration::from_secs(60));
         let free = InFlight::default();
-        assert_eq!(pace(&planned, &standing, free, at(59)), Pace::Until(at(60)));
+        assert_eq!(pace(&planned, &standing, free, at(59)), Pace::Until(due));
         assert_eq!(pace(&planned, &standing, free, at(60)), Pace::Probe(Take::Only(DeliveryId(7))));
-        assert_eq!(pace(&planned, &pending(None), free, at(60)), Pace::Probe(Take::Oldest));
+        assert_eq!(pace(&planned, &pending(None, start), free, at(60)), Pace::Probe(Take::Oldest));
         let probing = InFlight { lanes: 1, probing: true };
         assert_eq!(pace(&planned, &standing, probing, at(60)), Pace::Closed);
         let stragglers = InFlight { lanes: 8, probing: false };
@@ -99,7 +108,7 @@ mod tests {
     #[test]
     fn what_does_not_serve_is_closed() {
         let disabled = Standing {
-            disabled: Some(Disabled { reason: "3 attempts failed".into(), at: at(0) }),
+            disabled: Some(Disabled { reason: "3 attempts failed".into(), at: Timestamp::UNIX_EPOCH }),
             ..Standing::default()
         };
         let serving = planned(fixture::subscription("a"));
@@ -108,7 +117,7 @@ mod tests {
         let unproven = planned(unproven);
         let standing = Standing::default();
         for (planned, standing) in [(&serving, &disabled), (&off, &standing), (&unproven, &standing)] {
-            assert_eq!(pace(planned, standing, InFlight::default(), at(0)), Pace::Closed);
+            assert_eq!(pace(planned, standing, InFlight::default(), Instant::now()), Pace::Closed);
         }
     }
 }

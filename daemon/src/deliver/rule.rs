@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::clock::{Due, Now};
 use crate::config::{Subscription, WhenUnreachable};
 use crate::delivery::{DeliveryId, Disabled, Outcome, Probe, Standing};
 use crate::event::EventId;
@@ -65,7 +66,7 @@ pub fn apply(
     tried: &Tried,
     answer: &Answer,
     subscription: &Subscription,
-    now: Timestamp,
+    now: Now,
     jitter: f64,
 ) -> Next {
     let current = tried.generation == standing.generation;
@@ -122,12 +123,12 @@ fn count(
     said: &str,
     retry_after: Option<Duration>,
     subscription: &Subscription,
-    now: Timestamp,
+    now: Now,
     jitter: f64,
 ) -> Next {
     standing.failed_attempts += 1;
     if standing.failed_attempts >= subscription.disable_after {
-        disable(standing, said, now);
+        disable(standing, said, now.wall);
         return Next::waits(format!("{said}; this disabled the subscription"));
     }
     let told = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
@@ -138,12 +139,17 @@ fn count(
     let attempts = probe.tried as usize;
     match subscription.retry.get(attempts - 1) {
         Some(wait) => {
-            probe.retry_at = later(now, wait.mul_f64(jitter).max(told));
+            probe.due = Due::after(now.awake, wait.mul_f64(jitter).max(told));
             Next::waits(said.to_owned())
         }
         None => {
-            *probe =
-                Probe { delivery: None, place: None, tried: 0, retry_at: later(now, told), ..probe.clone() };
+            *probe = Probe {
+                delivery: None,
+                place: None,
+                tried: 0,
+                due: Due::after(now.awake, told),
+                ..probe.clone()
+            };
             Next { outcome: Outcome::Failed, reason: Some(format!("{said}; no attempt is left")) }
         }
     }
@@ -159,21 +165,22 @@ fn disable(standing: &mut Standing, said: &str, now: Timestamp) {
 }
 
 /// A refused connection that does not count: look again a little later.
-fn pause(standing: &mut Standing, tried: &Tried, said: &str, now: Timestamp) {
+fn pause(standing: &mut Standing, tried: &Tried, said: &str, now: Now) {
     let probe = probe_of(standing, tried, now);
     said.clone_into(&mut probe.said);
     let wait = PAUSES[(probe.pauses as usize).min(PAUSES.len() - 1)];
     probe.pauses = probe.pauses.saturating_add(1);
-    probe.retry_at = later(now, wait);
+    probe.due = Due::after(now.awake, wait);
 }
 
 /// The probe this attempt was, or the one that it begins.
-fn probe_of<'a>(standing: &'a mut Standing, tried: &Tried, now: Timestamp) -> &'a mut Probe {
+fn probe_of<'a>(standing: &'a mut Standing, tried: &Tried, now: Now) -> &'a mut Probe {
     if standing.pending.is_none() {
         standing.generation += 1;
     }
     let (delivery, place, said) = (None, None, String::new());
-    let begun = || Probe { delivery, place, tried: 0, pauses: 0, retry_at: now, since: now, said };
+    let due = Due::after(now.awake, Duration::ZERO);
+    let begun = || Probe { delivery, place, tried: 0, pauses: 0, due, since: now.wall, said };
     let probe = standing.pending.get_or_insert_with(begun);
     if probe.delivery.is_none() {
         probe.delivery = Some(tried.delivery);
@@ -184,18 +191,13 @@ fn probe_of<'a>(standing: &'a mut Standing, tried: &Tried, now: Timestamp) -> &'
 
 /// Of several attempts that were under way when the first failed, the oldest delivery is
 /// the one to be tried again. Counter and schedule stay as they are.
-fn prefer_older(standing: &mut Standing, tried: &Tried, now: Timestamp) {
+fn prefer_older(standing: &mut Standing, tried: &Tried, now: Now) {
     let Some(probe) = &mut standing.pending else { return };
-    let first_wait = probe.tried <= 1 && now < probe.retry_at;
+    let first_wait = probe.tried <= 1 && !probe.due.is_over(now.awake);
     if first_wait && probe.place.is_some_and(|place| tried.place < place) {
         probe.delivery = Some(tried.delivery);
         probe.place = Some(tried.place);
     }
-}
-
-/// `now` plus a wait, never beyond what a timestamp can say.
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

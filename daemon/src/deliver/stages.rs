@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::config::OnPluginError;
 use crate::delivery::Outcome;
+use crate::drill::{self, Point};
 use crate::plan::Planned;
 use crate::plugin::{Failure, Input, Keep, Message, Reshape};
 use crate::store::{Lease, Next, Store};
@@ -61,7 +62,10 @@ impl<'a> Guests<'a> {
 
     pub async fn filter(&self, envelope: &Bytes) -> Result<(), Stop> {
         for entry in &self.planned.entries.filters {
-            match entry.check(self.input(envelope)).await {
+            drill::pass(Point::PluginCalled);
+            let verdict = entry.check(self.input(envelope)).await;
+            drill::pass(Point::PluginAnswered);
+            match verdict {
                 Ok(Keep::Deliver) => {}
                 Ok(Keep::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
                 Err(failure) => self.failed(entry.plugin(), failure)?,

@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use std::time::Instant;
 
-use crate::clock;
 use crate::delivery::SubscriptionId;
 
 /// At most one time per subscription, the earliest asked for.
 #[derive(Default)]
 pub(super) struct Timers {
-    queue: BTreeSet<(Timestamp, SubscriptionId)>,
-    set: HashMap<SubscriptionId, Timestamp>,
+    queue: BTreeSet<(Instant, SubscriptionId)>,
+    set: HashMap<SubscriptionId, Instant>,
 }
 
 impl Timers {
-    pub(super) fn set(&mut self, at: Timestamp, subscription: SubscriptionId) {
+    pub(super) fn set(&mut self, at: Instant, subscription: SubscriptionId) {
         match self.set.get(&subscription) {
             Some(earlier) if *earlier <= at => return,
             Some(later) => self.queue.remove(&(*later, subscription)),
@@ -28,12 +27,11 @@ impl Timers {
     /// Waits for the next time and takes out what has come due. Forever, when nothing is set.
     pub(super) async fn due(&mut self) -> Vec<SubscriptionId> {
         let Some((first, _)) = self.queue.first() else { return std::future::pending().await };
-        let wait = clock::now().duration_until(*first);
-        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
-        self.take_due(clock::now())
+        tokio::time::sleep_until((*first).into()).await;
+        self.take_due(Instant::now())
     }
 
-    fn take_due(&mut self, now: Timestamp) -> Vec<SubscriptionId> {
+    fn take_due(&mut self, now: Instant) -> Vec<SubscriptionId> {
         let mut due = Vec::new();
         while let Some((at, subscription)) = self.queue.first().copied().filter(|(at, _)| *at <= now) {
             self.queue.remove(&(at, subscription));
@@ -50,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_earliest_time_of_a_subscription_counts_once() {
-        let at = |second| Timestamp::from_second(second).unwrap();
+        let start = Instant::now();
+        let at = |second| start + std::time::Duration::from_secs(second);
         let mut timers = Timers::default();
         timers.set(at(20), SubscriptionId(1));
         timers.set(at(10), SubscriptionId(1));

@@ -76,6 +76,9 @@ impl Store for FakeStore {
     async fn claim(&self, _: SubscriptionId, _: Take) -> Result<Vec<Lease>> {
         panic!("{NOT_ASKED}")
     }
+    fn give_back(&self, _: Vec<Lease>) {
+        panic!("{NOT_ASKED}")
+    }
     async fn settle(
         &self,
         _: Lease,

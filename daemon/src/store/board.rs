@@ -146,6 +146,18 @@ impl Board {
         }
     }
 
+    /// What was handed over has not been tried.
+    pub(super) fn give_back(&mut self, lease: &Lease) {
+        let id = lease.subscription;
+        if let Some(sub) = self.subscriptions.get_mut(&id)
+            && let Some(flight) = sub.lanes.in_flight(lease.delivery)
+        {
+            let entry = waiting_again(lease, Place::of(&lease.event, lease.delivery), flight.lane, false);
+            sub.lanes.land(lease.delivery, Landing::Back(entry), &mut self.budget);
+            self.wake(id);
+        }
+    }
+
     /// The event of a delivery in flight is gone: it is being given up right now, which
     /// `drop_waiting` will count.
     pub(super) fn let_go(&mut self, id: SubscriptionId, delivery: DeliveryId) {

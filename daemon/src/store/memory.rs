@@ -168,6 +168,11 @@ impl Store for MemoryStore {
         }
     }
 
+    fn give_back(&self, leases: Vec<Lease>) {
+        let mut inner = self.lock();
+        leases.iter().for_each(|lease| inner.board.give_back(lease));
+    }
+
     async fn settle(
         &self,
         lease: Lease,

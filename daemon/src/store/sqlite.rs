@@ -23,6 +23,7 @@ use super::{
     Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Standing, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::event::EventId;
 use grant::Grant;
 use history::IsHeld;
@@ -196,6 +197,11 @@ impl Store for SqliteStore {
         self.claim_waiting(subscription, take).await
     }
 
+    fn give_back(&self, leases: Vec<Lease>) {
+        let mut state = self.shared.queue.lock();
+        leases.iter().for_each(|lease| state.board.give_back(lease));
+    }
+
     async fn settle(
         &self,
         lease: Lease,
@@ -212,6 +218,7 @@ impl Store for SqliteStore {
         let at = nanoseconds(now);
         state.push_settlement(Settlement { subscription, place, seq, replay, tried, attempt, next, at });
         self.shared.queue.nudge(state);
+        drill::pass(Point::SettleDecided);
         Ok(standing)
     }
 

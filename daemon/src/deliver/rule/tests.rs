@@ -1,5 +1,7 @@
 //! The rule as stories, and as properties over any sequence of answers.
 
+use std::time::Instant;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -16,20 +18,32 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
+/// Seconds that a probe's wait was set to end at, on the clock of a story.
+fn due(story: &Story) -> f64 {
+    story.probe().due.left(story.start).as_secs_f64()
+}
+
 fn failure() -> Answer {
     Answer::Failure { said: "answered 500".into(), retry_after: None }
 }
 
-/// A subscription under test, its clock in seconds.
+/// A subscription under test, its clock in seconds awake since `start`.
 struct Story {
     subscription: Subscription,
     standing: Standing,
-    now: i64,
+    start: Instant,
+    now: u64,
 }
 
 impl Story {
     fn new(retry: &[u64], disable_after: u32) -> Story {
-        Story { subscription: subscription(retry, disable_after), standing: Standing::default(), now: 0 }
+        let (subscription, start) = (subscription(retry, disable_after), Instant::now());
+        Story { subscription, standing: Standing::default(), start, now: 0 }
+    }
+
+    /// The wall clock stands still: nothing here is to be measured by it.
+    fn clock(&self) -> Now {
+        Now { wall: at(0), awake: self.start + Duration::from_secs(self.now) }
     }
 
     /// An attempt claimed right now.
@@ -39,7 +53,8 @@ impl Story {
     }
 
     fn answer(&mut self, tried: &Tried, answer: &Answer) -> Outcome {
-        apply(&mut self.standing, tried, answer, &self.subscription, at(self.now), 1.0).outcome
+        let now = self.clock();
+        apply(&mut self.standing, tried, answer, &self.subscription, now, 1.0).outcome
     }
 
     fn fail(&mut self, delivery: i64) -> Outcome {
@@ -62,10 +77,10 @@ fn the_first_failure_makes_it_pending_and_success_opens_the_lanes() {
     let mut story = Story::new(&[60, 300], 3);
     assert_eq!(story.fail(7), Outcome::Pending);
     assert_eq!(story.standing.failed_attempts, 1);
-    assert_eq!((story.probe().delivery, story.probe().retry_at), (Some(DeliveryId(7)), at(60)));
+    assert_eq!((story.probe().delivery, due(&story)), (Some(DeliveryId(7)), 60.0));
     story.now = 60;
     assert_eq!(story.fail(7), Outcome::Pending);
-    assert_eq!((story.standing.failed_attempts, story.probe().retry_at), (2, at(360)));
+    assert_eq!((story.standing.failed_attempts, due(&story)), (2, 360.0));
     story.now = 360;
     assert_eq!(story.succeed(7), Outcome::Delivered);
     assert_eq!(story.standing.pending, None);
@@ -87,7 +102,7 @@ fn three_failures_disable_and_the_delivery_stays_waiting() {
 fn after_its_last_attempt_a_delivery_fails_and_the_oldest_is_tried_at_once() {
     let mut story = Story::new(&[60], 10);
     assert_eq!([story.fail(7), story.fail(7)], [Outcome::Pending, Outcome::Failed]);
-    assert_eq!((story.probe().delivery, story.probe().retry_at), (None, at(0)));
+    assert_eq!((story.probe().delivery, due(&story)), (None, 0.0));
     assert_eq!(story.fail(8), Outcome::Pending);
     assert_eq!((story.probe().delivery, story.probe().tried), (Some(DeliveryId(8)), 1));
     assert_eq!(story.standing.failed_attempts, 3);
@@ -122,7 +137,7 @@ fn of_several_that_failed_at_once_the_oldest_is_tried_again() {
     story.answer(&newer, &failure());
     story.answer(&older, &failure());
     assert_eq!(story.probe().delivery, Some(DeliveryId(5)));
-    assert_eq!((story.standing.failed_attempts, story.probe().retry_at), (1, at(60)));
+    assert_eq!((story.standing.failed_attempts, due(&story)), (1, 60.0));
 }
 
 #[test]
@@ -140,12 +155,12 @@ fn an_attempt_from_before_disabling_does_not_disturb_what_came_after() {
 
 #[test]
 fn retry_after_makes_a_wait_longer_never_shorter_and_at_most_an_hour() {
-    for (asked, waited) in [(0, 60), (59, 60), (61, 61), (3600, 3600), (90_000, 3600)] {
+    for (asked, waited) in [(0, 60.0), (59, 60.0), (61, 61.0), (3600, 3600.0), (90_000, 3600.0)] {
         let mut story = Story::new(&[60], 3);
         let tried = story.claim(1);
         let retry_after = Some(Duration::from_secs(asked));
         story.answer(&tried, &Answer::Failure { said: "answered 503".into(), retry_after });
-        assert_eq!(story.probe().retry_at, at(waited), "asked for {asked} s");
+        assert_eq!(due(&story), waited, "asked for {asked} s");
         assert_eq!(story.standing.failed_attempts, 1);
     }
 }
@@ -164,12 +179,12 @@ fn a_refused_connection_counts_unless_told_to_wait() {
     for _ in 0..7 {
         let tried = story.claim(1);
         assert_eq!(story.answer(&tried, &refused), Outcome::Pending);
-        waits.push(at(story.now).duration_until(story.probe().retry_at).as_millis());
+        waits.push(due(&story));
     }
-    assert_eq!(waits, [500, 1000, 2000, 5000, 10_000, 10_000, 10_000]);
+    assert_eq!(waits, [0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0]);
     assert_eq!((story.standing.failed_attempts, story.probe().tried), (0, 0));
     story.fail(1);
-    assert_eq!((story.standing.failed_attempts, story.probe().retry_at), (1, at(60)));
+    assert_eq!((story.standing.failed_attempts, due(&story)), (1, 60.0));
 }
 
 fn any_answer() -> impl Strategy<Value = Answer> {
@@ -200,7 +215,8 @@ proptest! {
             let tried = if late { stale } else { story.claim(delivery) };
             stale = story.claim(delivery);
             let before = story.standing.clone();
-            let next = apply(&mut story.standing, &tried, &answer, &story.subscription, at(story.now), jitter);
+            let now = story.clock();
+            let next = apply(&mut story.standing, &tried, &answer, &story.subscription, now, jitter);
             delivered += u64::from(answer == Answer::Success);
             let standing = &story.standing;
             prop_assert_eq!(standing.delivered, delivered);
@@ -211,7 +227,7 @@ proptest! {
             prop_assert!(standing.disabled.is_none() || standing.pending.is_none());
             if let Some(probe) = &standing.pending {
                 prop_assert!(probe.tried as usize <= retry.len());
-                prop_assert!(probe.retry_at <= at(story.now) + MAX_RETRY_AFTER.max(3 * MINUTE));
+                prop_assert!(probe.due.left(story.clock().awake) <= MAX_RETRY_AFTER.max(3 * MINUTE));
             }
             story.now += 30;
         }

@@ -13,6 +13,7 @@ every_store! {
     the_oldest_can_be_asked_for
     a_claim_wakes_for_what_is_new
     an_outcome_wakes_for_the_next_of_its_lane
+    what_is_given_back_waits_as_before
     nothing_is_lost_or_doubled_through_small_windows
 }
 
@@ -112,6 +113,23 @@ async fn a_claim_wakes_for_what_is_new<S: Subject>() {
     assert_eq!(subject.store().woken().await, [two], "once for both");
     let (woken, _) = tokio::join!(subject.store().woken(), append(&subject, tag(3, 72, 3), one));
     assert_eq!(woken, [one]);
+}
+
+async fn what_is_given_back_waits_as_before<S: Subject>() {
+    let (subject, one) = with_one::<S>().await;
+    for (event, lane) in [(1, 70), (2, 70), (3, 71)] {
+        append(&subject, tag(event, lane, event), one).await;
+    }
+    let leases = claim(&subject, one, Take::Heads(9)).await;
+    assert_eq!(subject.store().woken().await, [one]);
+    subject.store().give_back(leases.clone());
+    assert_eq!(subject.store().woken().await, [one]);
+    assert_eq!(subject.store().waiting(one).pending, 3);
+    assert_eq!(outcomes(&subject, 1).await, [(Outcome::Pending, 0, false)]);
+    assert_eq!(drain(&subject, one).await, [1, 2, 3]);
+    // What has ended is not made to wait again.
+    subject.store().give_back(leases);
+    assert_eq!((subject.store().waiting(one).pending, heads(&subject, one).await), (0, vec![]));
 }
 
 async fn an_outcome_wakes_for_the_next_of_its_lane<S: Subject>() {

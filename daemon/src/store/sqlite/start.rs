@@ -14,6 +14,7 @@ use super::writer::Writer;
 use super::young::Young;
 use super::{Counters, Shared, SqliteStore, record};
 use crate::delivery::SubscriptionId;
+use crate::drill::{self, Point};
 use crate::store::Result;
 use crate::store::board::Board;
 use crate::store::event_ids::{self, EventIds};
@@ -73,6 +74,7 @@ fn write_young(connection: &mut Connection, counters: Counters) -> rusqlite::Res
     let mut tx = Tx::new(&transaction, &index, &young, counters)?;
     tx.write_young()?;
     tx.finish()?;
+    drill::pass(Point::StartYoungWritten);
     transaction.commit()?;
     Ok(Young::none(counters.next_seq))
 }

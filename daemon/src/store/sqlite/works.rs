@@ -8,6 +8,7 @@ use super::queue::{State, Work};
 use super::record;
 use super::tx::Tx;
 use crate::delivery::{DeliveryId, Standing, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::store::lanes::Entry;
 use crate::store::{Arrival, Error, Receipt, Result, Routed, Seq};
 
@@ -27,14 +28,17 @@ pub(super) struct Append {
 
 impl Work for Append {
     fn write(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        drill::pass(Point::AppendBegun);
         for arrival in &self.arrivals {
             let receipt = tx.append(arrival, &mut self.admitted)?;
             self.receipts.push(receipt);
         }
+        drill::pass(Point::AppendWritten);
         Ok(())
     }
 
     fn apply(&mut self, state: &mut State) {
+        drill::pass(Point::AppendSynced);
         for (subscription, entry) in self.admitted.drain(..) {
             state.board.admit(subscription, entry);
         }

@@ -12,6 +12,7 @@ use super::tx::{Settlement, Tx};
 use super::young::Young;
 use super::{Counters, Grant, Shared, read};
 use crate::delivery::{DeliveryId, Outcome, Standing, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::store::Result;
 use crate::store::lanes::Entry;
 
@@ -58,6 +59,9 @@ impl Writer {
             Err(_) if !works.is_empty() => self.commit(&settlements, &standings, &mut [], reads),
             _ => result.clone(),
         };
+        if kept.is_ok() {
+            settlements.iter().for_each(|_| drill::pass(Point::SettleSynced));
+        }
         self.keep(&kept, settlements, &standings);
         if result.is_ok() {
             let mut state = self.shared.queue.lock();

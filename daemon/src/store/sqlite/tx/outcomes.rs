@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Tx;
 use crate::delivery::{Attempt, DeliveryId, Order, Outcome, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::store::lanes::Place;
 use crate::store::sqlite::record::{self, FAILED};
 use crate::store::sqlite::young::Row;
@@ -32,9 +33,11 @@ impl Tx<'_> {
         attempts.extend(settlement.attempt.clone());
         let attempts = record::attempts_to_text(&attempts);
         match settlement.next.outcome {
-            Outcome::Pending | Outcome::Held => self.wait_on(settlement, attempts),
-            _ => self.end(settlement, attempts),
+            Outcome::Pending | Outcome::Held => self.wait_on(settlement, attempts)?,
+            _ => self.end(settlement, attempts)?,
         }
+        drill::pass(Point::SettleWritten);
+        Ok(())
     }
 
     /// Writes the rows of all deliveries that are young; whatever reads `waiting` needs them.

@@ -4,6 +4,7 @@
 
 use super::{Answer, State, Tx, Work};
 use crate::delivery::{DeliveryId, Lane, Outcome, SubscriptionId};
+use crate::drill::{self, Point};
 use crate::event::EventId;
 use crate::store::lanes::Place;
 use crate::store::sqlite::{read, record};
@@ -57,6 +58,7 @@ impl Work for Prune {
         tx.write_young()?;
         let old = self.old_events(tx)?;
         let Some(last) = old.last() else { return Ok(()) };
+        drill::pass(Point::PruneBegun);
         let mut end = last.first_delivery;
         for event in &old {
             end = event.first_delivery + self.end_unfinished(tx, event)?;
@@ -78,10 +80,13 @@ impl Work for Prune {
         tx.connection.execute(OLD_PLANS, [])?;
         tx.set_meta("next_seq", tx.counters.next_seq)?;
         tx.set_meta("next_delivery", tx.counters.next_delivery)?;
-        tx.prune_index(Seq(last.seq.0 + 1))
+        tx.prune_index(Seq(last.seq.0 + 1))?;
+        drill::pass(Point::PruneWritten);
+        Ok(())
     }
 
     fn apply(&mut self, state: &mut State) {
+        drill::pass(Point::PruneSynced);
         for (subscription, place, lane) in &self.gone {
             state.board.drop_waiting(*subscription, *place, *lane);
         }
