@@ -52,6 +52,13 @@ impl Report {
         }
         self.goals = goals::standings(&self.results);
         println!("{}", table::of_goals(&self.goals));
+        let all = self.results.iter().flat_map(|(_, rounds)| rounds.iter().flat_map(|(_, facts)| facts));
+        let others = most_by_others(all);
+        if others > QUIET {
+            println!(
+                "Other processes used up to {others:.1} cores meanwhile: these verdicts are doubtful.\n"
+            );
+        }
         Ok(())
     }
 
@@ -85,10 +92,14 @@ impl Report {
 
 /// Says so when others were at work: the figures are then theirs as well.
 fn warn<'a>(name: &str, facts: impl Iterator<Item = &'a Facts>) {
-    let others = facts.filter_map(|facts| facts.get(&Fact::Others)).copied().fold(0.0, f64::max);
+    let others = most_by_others(facts);
     if others > QUIET {
         eprintln!("{name}: other processes used up to {others:.2} cores; the figures are doubtful");
     }
+}
+
+fn most_by_others<'a>(facts: impl Iterator<Item = &'a Facts>) -> f64 {
+    facts.filter_map(|facts| facts.get(&Fact::Others)).copied().fold(0.0, f64::max)
 }
 
 fn case((case, rounds): &(Case, Rounds)) -> Value {
