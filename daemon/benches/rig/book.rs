@@ -11,6 +11,7 @@ use super::event::FIRST_ID;
 /// Every event that is handed out for sending, by its place in the order.
 pub struct Sends {
     epoch: Instant,
+    first_id: i64,
     next: AtomicUsize,
     /// Nanoseconds since `epoch`.
     at: Box<[AtomicU64]>,
@@ -22,8 +23,18 @@ pub struct Sends {
 impl Sends {
     /// Room for so many events.
     pub fn new(room: usize) -> Arc<Sends> {
+        Sends::from(FIRST_ID, room)
+    }
+
+    /// A second book for the same system, whose ids begin where this one's end.
+    pub fn beyond(&self, room: usize) -> Arc<Sends> {
+        Sends::from(self.id(self.at.len()), room)
+    }
+
+    fn from(first_id: i64, room: usize) -> Arc<Sends> {
         Arc::new(Sends {
             epoch: Instant::now(),
+            first_id,
             next: AtomicUsize::new(0),
             at: zeroed(room),
             answered: zeroed(room),
@@ -35,6 +46,11 @@ impl Sends {
     pub fn take(&self, count: usize) -> Option<Range<usize>> {
         let first = self.next.fetch_add(count, Relaxed);
         (first + count <= self.at.len()).then_some(first..first + count)
+    }
+
+    /// The id of the event at this place.
+    pub fn id(&self, place: usize) -> i64 {
+        self.first_id + i64::try_from(place).unwrap_or(i64::MAX - self.first_id)
     }
 
     /// Places handed out so far.
@@ -113,7 +129,7 @@ impl Arrivals {
         if !signed {
             self.unsigned.fetch_add(1, Relaxed);
         }
-        let place = id.and_then(|id| usize::try_from(id - FIRST_ID).ok());
+        let place = id.and_then(|id| usize::try_from(id - self.sends.first_id).ok());
         let Some(place) = place.filter(|place| *place < self.sends.taken()) else {
             self.foreign.fetch_add(1, Relaxed);
             return;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::book::Sends;
-use super::event;
+use super::event::{self, Action};
 use super::wire::{Wire, status};
 
 /// Waits before the next request after the daemon said that it has too much to do.
@@ -35,6 +35,14 @@ pub enum Pattern {
     Open { connections: usize, rate: u32 },
 }
 
+impl Pattern {
+    fn connections(self) -> usize {
+        match self {
+            Pattern::Closed { connections, .. } | Pattern::Open { connections, .. } => connections,
+        }
+    }
+}
+
 /// When the load ends.
 #[derive(Clone, Copy, Debug)]
 pub enum Until {
@@ -43,31 +51,30 @@ pub enum Until {
     Sent(usize),
 }
 
+/// What is sent, how and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub action: Action,
+    pub pattern: Pattern,
+    pub until: Until,
+}
+
 /// Sends until then, waits for the last answer, and returns the places of what was sent.
-pub fn run(
-    target: &Target,
-    pattern: Pattern,
-    until: Until,
-    sends: &Arc<Sends>,
-) -> anyhow::Result<Range<usize>> {
+pub fn run(target: &Target, load: Load, sends: &Arc<Sends>) -> anyhow::Result<Range<usize>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let from = sends.taken();
-    runtime.block_on(all(target, pattern, until, sends))?;
+    runtime.block_on(all(target, load, sends))?;
     Ok(from..sends.taken())
 }
 
-async fn all(target: &Target, pattern: Pattern, until: Until, sends: &Arc<Sends>) -> anyhow::Result<()> {
-    let (connections, start) = (JoinSet::new(), Instant::now());
-    let mut connections: JoinSet<anyhow::Result<()>> = connections;
-    let (count, slots) = match pattern {
-        Pattern::Closed { connections, .. } | Pattern::Open { connections, .. } => {
-            (connections, Arc::new(AtomicU32::new(0)))
-        }
-    };
-    let end = End { at: start, until, already: sends.taken() };
-    for _ in 0..count {
-        let line = Line { wire: connect(target).await?, sends: Arc::clone(sends), request: Vec::new() };
-        match pattern {
+async fn all(target: &Target, load: Load, sends: &Arc<Sends>) -> anyhow::Result<()> {
+    let mut connections: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let (start, slots) = (Instant::now(), Arc::new(AtomicU32::new(0)));
+    let end = End { at: start, until: load.until, already: sends.taken() };
+    for _ in 0..load.pattern.connections() {
+        let (wire, sends) = (connect(target).await?, Arc::clone(sends));
+        let line = Line { wire, sends, action: load.action, request: Vec::new() };
+        match load.pattern {
             Pattern::Closed { batch, .. } => connections.spawn(line.closed(batch, end)),
             Pattern::Open { rate, .. } => connections.spawn(line.open(start, rate, Arc::clone(&slots), end)),
         };
@@ -113,6 +120,7 @@ impl End {
 struct Line {
     wire: Wire,
     sends: Arc<Sends>,
+    action: Action,
     request: Vec<u8>,
 }
 
@@ -151,7 +159,7 @@ impl Line {
 
     /// One request and its answer.
     async fn send(&mut self, places: Range<usize>, at: Instant) -> anyhow::Result<()> {
-        write_request(&mut self.request, places.clone());
+        write_request(&mut self.request, self.action, places.clone().map(|place| self.sends.id(place)));
         places.clone().for_each(|place| self.sends.sent(place, at));
         self.wire.send(&self.request).await?;
         let answer = self.wire.next().await?.context("the load's connection was closed")?;
@@ -167,36 +175,47 @@ impl Line {
     }
 }
 
-fn write_request(request: &mut Vec<u8>, places: Range<usize>) {
+fn write_request(request: &mut Vec<u8>, action: Action, ids: impl ExactSizeIterator<Item = i64>) {
     use std::io::Write;
     request.clear();
-    let (kind, between) = if places.len() == 1 { ("json", 0) } else { ("x-ndjson", places.len()) };
-    let length = places.len() * event::BYTES + between;
+    let is_batch = ids.len() > 1;
+    let (kind, each) = if is_batch { ("x-ndjson", event::BYTES + 1) } else { ("json", event::BYTES) };
+    let length = ids.len() * each;
     let head = write!(
         request,
         "POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/{kind}\r\n\
          content-length: {length}\r\n\r\n"
     );
     head.expect("writing to a vector cannot fail");
-    for place in places {
-        event::write(event::FIRST_ID + i64::try_from(place).unwrap_or(i64::MAX), request);
-        if between > 0 {
+    for id in ids {
+        event::write(id, action, request);
+        if is_batch {
             request.push(b'\n');
         }
     }
 }
 
-/// One question over a fresh connection, for instance about `/metrics`; its answer's body.
-pub fn ask(target: &Target, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut wire = connect(target).await?;
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
-        wire.send(request.as_bytes()).await?;
-        let answer = wire.next().await?.context("no answer")?;
-        let body = wire.body(&answer).to_vec();
-        let said = status(wire.head(&answer));
-        ensure!(said.is_some_and(|said| said < 300), "{said:?}: {}", String::from_utf8_lossy(&body));
-        Ok(body)
-    })
+/// A connection for questions, one after the other.
+pub struct Asker {
+    runtime: tokio::runtime::Runtime,
+    wire: Wire,
+}
+
+impl Asker {
+    pub fn new(target: &Target) -> anyhow::Result<Asker> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let wire = runtime.block_on(connect(target))?;
+        Ok(Asker { runtime, wire })
+    }
+
+    /// The status and the body of the answer.
+    pub fn ask(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        let Asker { runtime, wire } = self;
+        runtime.block_on(async {
+            wire.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await?;
+            let answer = wire.next().await?.context("no answer")?;
+            let said = status(wire.head(&answer)).context("no status")?;
+            Ok((said, wire.body(&answer).to_vec()))
+        })
+    }
 }

@@ -12,13 +12,34 @@ pub const FIRST_ID: i64 = 10_000_000_000_000;
 /// What stands before the id in every envelope, sent or received.
 const OPENING: &[u8] = b"{\"event_id\":";
 
+/// What the event says was done: by it subscriptions can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Created,
+    Updated,
+}
+
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Action::Created => "created",
+            Action::Updated => "updated",
+        }
+    }
+
+    /// What a subscription to these alone says, as TOML.
+    pub fn event_filters(self) -> String {
+        format!("[\"time_entry.{}\"]", self.word())
+    }
+}
+
 /// Appends the event of this id.
-pub fn write(id: i64, into: &mut Vec<u8>) {
-    let start = into.len();
+pub fn write(id: i64, action: Action, into: &mut Vec<u8>) {
+    let (start, action) = (into.len(), action.word());
     let written = write!(
         into,
         "{{\"event_id\":{id},\"created_at\":\"2025-09-10T08:15:30.991Z\",\"creator_id\":5300029,\
-         \"metadata\":{{\"action\":\"created\",\"entity_id\":\"{id}\",\"event_user_id\":\"5300029\",\
+         \"metadata\":{{\"action\":\"{action}\",\"entity_id\":\"{id}\",\"event_user_id\":\"5300029\",\
          \"model\":\"time_entry\",\"workspace_id\":\"4200017\"}},\
          \"payload\":{{\"at\":\"2025-09-10T08:15:30.123456Z\",\"billable\":true,\"duration\":-1,\
          \"duronly\":true,\"id\":{id},\"pid\":201000053,\"project_id\":201000053,\"server_deleted_at\":null,\

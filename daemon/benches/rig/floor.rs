@@ -113,15 +113,24 @@ impl Floor {
         };
         log.append(body.clone()).await?;
         for place in 0..self.urls.len() {
-            let room = Arc::clone(&self.room).acquire_owned().await?;
-            let (floor, body) = (Arc::clone(&self), body.clone());
-            self.deliveries.spawn(async move {
-                if let Err(error) = floor.deliver(&body, &floor.urls[place]).await {
-                    eprintln!("a floor's delivery failed: {error:#}");
-                }
-                drop(room);
-            });
+            // A batch has an event on each line; a single event is one line.
+            for event in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                Arc::clone(&self).deliver_later(body.slice_ref(event), place).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Waits for room, not for the delivery.
+    async fn deliver_later(self: Arc<Floor>, event: Bytes, place: usize) -> anyhow::Result<()> {
+        let room = Arc::clone(&self.room).acquire_owned().await?;
+        let floor = Arc::clone(&self);
+        self.deliveries.spawn(async move {
+            if let Err(error) = floor.deliver(&event, &floor.urls[place]).await {
+                eprintln!("a floor's delivery failed: {error:#}");
+            }
+            drop(room);
+        });
         Ok(())
     }
 

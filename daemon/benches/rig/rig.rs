@@ -9,5 +9,6 @@ pub mod floor;
 pub mod gauge;
 pub mod receiver;
 pub mod role;
+pub mod scene;
 pub mod system;
 pub mod wire;

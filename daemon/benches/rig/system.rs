@@ -28,6 +28,7 @@ const LOOK: Duration = Duration::from_micros(500);
 pub struct System {
     dir: TempDir,
     child: Option<Child>,
+    started: Instant,
     pub tcp: Target,
     pub unix: Target,
     /// From being started to being found.
@@ -46,7 +47,7 @@ impl System {
         BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
         let tcp = Target::Tcp(line.trim().parse().context("the floor did not say where it listens")?);
         let unix = Target::Unix(dir.path().join(floor::SOCKET));
-        Ok(System { dir, child: Some(child), tcp, unix, start: started.elapsed() })
+        Ok(System { dir, child: Some(child), started, tcp, unix, start: started.elapsed() })
     }
 
     /// A daemon with these tables in its config.
@@ -56,8 +57,8 @@ impl System {
             fs::create_dir(dir.path().join(name))?;
         }
         let nowhere = Target::Unix(PathBuf::new());
-        let mut system =
-            System { dir, child: None, tcp: nowhere.clone(), unix: nowhere, start: Duration::ZERO };
+        let (tcp, unix, started) = (nowhere.clone(), nowhere, Instant::now());
+        let mut system = System { dir, child: None, started, tcp, unix, start: Duration::ZERO };
         system.save(tables)?;
         system.start_again()?;
         Ok(system)
@@ -79,14 +80,19 @@ impl System {
         command.env("HOME", self.path("home")).env("XDG_RUNTIME_DIR", self.path("runtime"));
         command.env("XDG_STATE_HOME", self.path("state"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let started = Instant::now();
+        self.started = Instant::now();
         self.child = Some(command.spawn().context("failed to start the daemon")?);
         while !self.is_found()? {
-            ensure!(started.elapsed() < DEADLINE, "the daemon does not listen:\n{}", self.log());
+            ensure!(self.age() < DEADLINE, "the daemon does not listen:\n{}", self.log());
             std::thread::sleep(LOOK);
         }
-        self.start = started.elapsed();
+        self.start = self.age();
         Ok(())
+    }
+
+    /// Since it was started last.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     pub fn stop(&mut self) -> anyhow::Result<()> {
@@ -177,9 +183,14 @@ pub fn subscription_to(event_filters: &str, name: &str, url: &str, more: &str) -
     table
 }
 
-/// A plugin that the repository ships, by name.
+/// A plugin that the repository ships.
 pub fn plugin(name: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../plugins/{name}.wasm"));
+    plugin_as(name, name)
+}
+
+/// The same under another name.
+pub fn plugin_as(name: &str, shipped: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../plugins/{shipped}.wasm"));
     format!("\n[plugin.{name}]\npath = \"{}\"\n", file.display())
 }
 

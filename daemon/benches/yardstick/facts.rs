@@ -27,6 +27,13 @@ pub enum Fact {
     /// Microseconds of CPU, and switches, in a second without any load.
     IdleCpuPerSecond,
     IdleSwitchesPerSecond,
+    /// From a start to the first delivery of what waited, in milliseconds.
+    FirstWaitingMs,
+    DrainPerSecond,
+    StoreBytesPerEvent,
+    /// `why` for events at random, in milliseconds.
+    WhyP50,
+    WhyP99,
     Refused,
     Doubled,
     /// Cores that others used meanwhile.
@@ -43,6 +50,11 @@ pub fn median(rounds: &[Facts]) -> Facts {
         Some((*fact, middle(values?)))
     };
     first.keys().filter_map(of).collect()
+}
+
+/// The least of a fact: what others do to a shared disk can only add to it.
+pub fn least(fact: Fact, rounds: &[Facts]) -> Option<f64> {
+    rounds.iter().filter_map(|facts| facts.get(&fact).copied()).reduce(f64::min)
 }
 
 /// The median over rounds of the ratio within each: what one round shares, it shares out.

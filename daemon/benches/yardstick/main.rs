@@ -15,16 +15,25 @@ mod rig;
 
 mod args;
 mod cases;
+mod check;
+mod curves;
 mod facts;
 mod goals;
 mod measure;
+mod report;
 mod table;
+
+/// Tells a process that it has its priority already.
+const REALTIME: &str = "TRACKRELAY_RIG_REALTIME";
 
 fn main() -> ExitCode {
     if let Some(ended) = rig::role::play() {
         return ended;
     }
     let args = args::Args::parse();
+    if args.realtime && std::env::var_os(REALTIME).is_none() {
+        return ahead_of_others();
+    }
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -34,14 +43,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &args::Args) -> anyhow::Result<()> {
-    let mut results = Vec::new();
-    for case in cases::chosen(args)? {
-        eprintln!("{}: {} rounds of {:?}", case.name, args.rounds(), args.length());
-        let result = measure::case(&case, args)?;
-        println!("{}", table::of(&case, &result));
-        results.push((case, result));
+/// Starts the whole again with a priority that the processes it starts inherit.
+fn ahead_of_others() -> ExitCode {
+    let mut again = std::process::Command::new("chrt");
+    again.args(["-r", "1"]).args(std::env::args_os()).env(REALTIME, "1");
+    match again.status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("yardstick: failed to run `chrt`: {error}; leave `--realtime` out");
+            ExitCode::FAILURE
+        }
     }
-    println!("{}", table::of_goals(&goals::standings(&results)));
-    Ok(())
+}
+
+fn run(args: &args::Args) -> anyhow::Result<()> {
+    if args.check {
+        return check::run();
+    }
+    let mut report = report::Report::new(args);
+    if args.curve.is_empty() {
+        report.measure_cases(args)?;
+    }
+    for curve in args.curves() {
+        report.follow_curve(*curve, args)?;
+    }
+    report.save(args.json.as_deref())
 }

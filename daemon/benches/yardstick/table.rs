@@ -24,33 +24,54 @@ const ROWS: &[(Fact, &str, usize)] = &[
     (Fact::IdleCpuPerSecond, "CPU µs in an idle second", 0),
     (Fact::IdleSwitchesPerSecond, "voluntary switches in an idle second", 1),
     (Fact::StartMs, "start to listening, ms", 1),
+    (Fact::FirstWaitingMs, "start to first waiting delivery, ms", 0),
+    (Fact::DrainPerSecond, "waiting deliveries drained/s", 0),
+    (Fact::StoreBytesPerEvent, "bytes in files/event", 0),
+    (Fact::WhyP50, "`why`, p50 ms", 2),
+    (Fact::WhyP99, "`why`, p99 ms", 2),
     (Fact::Doubled, "doubled", 0),
     (Fact::Refused, "refused with 503", 0),
     (Fact::Others, "cores used by others", 2),
 ];
 
-pub fn of(case: &Case, rounds: &Rounds) -> String {
-    let medians: Vec<_> = rounds.iter().map(|(who, rounds)| (*who, median(rounds))).collect();
-    let names: String = medians.iter().map(|(who, _)| format!(" {} |", who.name())).collect();
-    let mut table = format!("### {}\n\n| |{names} to durable |\n|---|", case.name);
-    table += &"---:|".repeat(medians.len() + 1);
-    for (fact, label, digits) in ROWS {
-        if let Some(row) = row(*fact, label, *digits, &medians, rounds) {
-            table += &format!("\n{row}");
-        }
-    }
-    table + "\n"
+/// The systems of a case beside each other.
+pub fn of_case(case: &Case, rounds: &Rounds) -> String {
+    let columns: Vec<_> =
+        rounds.iter().map(|(who, rounds)| (who.name().to_owned(), median(rounds))).collect();
+    let ratio = |fact| ratio_to_durable(fact, rounds);
+    of(case.name, &columns, "to durable", &ratio)
 }
 
-fn row(fact: Fact, label: &str, digits: usize, medians: &[(Who, Facts)], rounds: &Rounds) -> Option<String> {
-    medians.iter().find(|(_, facts)| facts.contains_key(&fact))?;
-    let cell =
-        |value: Option<f64>, digits: usize| value.map_or_else(String::new, |v| format!("{v:.digits$}"));
-    let cells: String =
-        medians.iter().map(|(_, facts)| format!(" {} |", cell(facts.get(&fact).copied(), digits))).collect();
-    let ratio = ratio_to_durable(fact, rounds).filter(|ratio| ratio.is_finite());
-    let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"));
-    Some(format!("| {label} |{cells} {ratio} |"))
+/// The points of a curve beside each other.
+pub fn of_curve(name: &str, points: &[(String, Facts)]) -> String {
+    let end_to_end = |fact| {
+        let ((_, first), (_, last)) = (points.first()?, points.last()?);
+        Some(last.get(&fact)? / first.get(&fact)?)
+    };
+    of(name, points, "last to first", &end_to_end)
+}
+
+fn of(
+    title: &str,
+    columns: &[(String, Facts)],
+    comparison: &str,
+    ratio: &dyn Fn(Fact) -> Option<f64>,
+) -> String {
+    let names: String = columns.iter().map(|(name, _)| format!(" {name} |")).collect();
+    let mut table = format!("### {title}\n\n| |{names} {comparison} |\n|---|");
+    table += &"---:|".repeat(columns.len() + 1);
+    for (fact, label, digits) in ROWS {
+        if !columns.iter().any(|(_, facts)| facts.contains_key(fact)) {
+            continue;
+        }
+        let cell =
+            |facts: &Facts| facts.get(fact).map_or_else(String::new, |value| format!("{value:.digits$}"));
+        let cells: String = columns.iter().map(|(_, facts)| format!(" {} |", cell(facts))).collect();
+        let ratio = ratio(*fact).filter(|ratio| ratio.is_finite());
+        let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"));
+        table += &format!("\n| {label} |{cells} {ratio} |");
+    }
+    table + "\n"
 }
 
 /// The daemon's to the durable floor's.

@@ -1,0 +1,67 @@
+//! Growth curves: one thing grows, the load stays the same, and nothing should change.
+//! Here is what they share; each has a file of its own.
+
+use std::time::Duration;
+
+use super::args::{Args, Curve};
+use super::facts::{Fact, Facts};
+use super::measure::{self, WARM_UP};
+use super::rig::driver::{Load, Pattern, Until};
+use super::rig::event::Action;
+use super::rig::scene::Scene;
+
+mod dead;
+mod history;
+mod subscriptions;
+mod waiting;
+
+/// One value of what grows, and how the daemon does there.
+pub type Point = (String, Facts);
+
+/// A second's events at a steady load: what a busy laptop may see.
+const STEADY: u32 = 1000;
+
+pub fn points(curve: Curve, args: &Args) -> anyhow::Result<Vec<Point>> {
+    match curve {
+        Curve::Waiting => waiting::points(args.length()),
+        Curve::History => history::points(args.rows, args.length()),
+        Curve::Prune => history::prune(args.rows),
+        Curve::Subscriptions => subscriptions::points(args.length()),
+        Curve::Dead => dead::points(args.length()),
+    }
+}
+
+/// The daemon with so many deliveries waiting.
+pub fn waiting(count: usize, length: Duration) -> anyhow::Result<Facts> {
+    waiting::point(count, length)
+}
+
+pub fn name(curve: Curve) -> &'static str {
+    match curve {
+        Curve::Waiting => "deliveries that wait for another endpoint",
+        Curve::History => "events in the history",
+        Curve::Prune => "the whole history is thrown away",
+        Curve::Subscriptions => "subscriptions, one of which matches",
+        Curve::Dead => "dead endpoints beside the one that is measured",
+    }
+}
+
+/// What a full load costs, and how long events take at a steady one.
+fn at_work(scene: &Scene<'_>, length: Duration) -> anyhow::Result<Facts> {
+    let load = |pattern, time| Load { action: Action::Created, pattern, until: Until::After(time) };
+    let full = Pattern::Closed { connections: 32, batch: 1 };
+    scene.warm_up(load(full, WARM_UP))?;
+    let mut facts = measure::facts(scene, &scene.run(load(full, length))?)?;
+    let steady = Pattern::Open { connections: 16, rate: STEADY };
+    let calm = measure::facts(scene, &scene.run(load(steady, length))?)?;
+    for fact in [Fact::P50, Fact::P99, Fact::AnswerP50, Fact::AnswerP99] {
+        facts.insert(fact, calm[&fact]);
+    }
+    facts.remove(&Fact::Refused);
+    Ok(facts)
+}
+
+/// Room in a book for `at_work`.
+fn room(length: Duration) -> usize {
+    measure::room(measure::ROOM, WARM_UP + length * 2)
+}
