@@ -55,18 +55,23 @@ impl Witness {
         lock(&self.0.deaths).push(self.tick());
     }
 
-    /// Waits until these subscriptions are there and nothing waits any more. Whom failures
-    /// disabled is enabled again.
+    /// Waits until these subscriptions are there and nothing waits any more, for as long as it
+    /// becomes less. Whom failures disabled is enabled again.
     #[track_caller]
     pub fn rest(&self, relay: &Relay, names: &[&str]) {
-        relay.wait_until("everything is delivered", |status| {
-            let all = status["subscriptions"].as_array().expect("subscriptions");
-            for disabled in all.iter().filter(|one| one["status"] == "disabled") {
-                self.enable(relay, &text(&disabled["name"]));
-            }
-            let rests = |one: &Value| one["pending"] == 0 && one["status"] != "disabled";
-            names.iter().all(|name| all.iter().any(|one| one["name"] == *name)) && all.iter().all(rests)
-        });
+        let all = |status: &Value| status["subscriptions"].as_array().expect("subscriptions").clone();
+        let waits = |all: &[Value]| all.iter().map(|one| one["pending"].as_u64().unwrap()).sum::<u64>();
+        let mut least = u64::MAX;
+        while least > 0 {
+            let status = relay.wait_until("less waits than before", |status| {
+                let all = all(status);
+                let disabled = all.iter().filter(|one| one["status"] == "disabled");
+                let enabled = disabled.map(|one| self.enable(relay, &text(&one["name"]))).count();
+                let there = names.iter().all(|name| all.iter().any(|one| one["name"] == *name));
+                there && enabled == 0 && waits(&all) < least
+            });
+            least = waits(&all(&status));
+        }
     }
 
     fn enable(&self, relay: &Relay, name: &str) {
