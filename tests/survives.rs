@@ -2,7 +2,7 @@
 //! only what was in flight may come twice.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -96,4 +96,28 @@ fn an_outcome_is_written_down_though_nothing_else_comes() {
         relay.wait_for("all", "remembers it", |it| it["delivered"] == id && it["pending"] == 0);
     }
     assert_eq!(receiver.ids_at("all"), [1, 2, 3, 4, 5]);
+}
+
+/// To look for an endpoint that is away uses up nothing, so a start need not wait with it.
+#[test]
+fn what_waits_for_an_endpoint_goes_out_at_once_after_a_start() {
+    let receiver = Receiver::start();
+    receiver.stop();
+    let mut relay = Relay::start(&(receiver.table("all") + "when_unreachable = \"wait\"\n"));
+    relay.send(&crate::harness::event("tag.created", 1));
+    relay.wait_for("all", "is looked for only every five seconds", |it| {
+        let next = it["retry_at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        next.is_some_and(|next| next.duration_since(now()).as_millis() > 4000)
+    });
+    relay.stop();
+    receiver.start_again();
+    let started = Instant::now();
+    relay.start_again();
+    receiver.wait_for(1);
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[expect(clippy::disallowed_methods, reason = "the daemon's clock is right here")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,10 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{About, Api};
-use crate::clock;
+use crate::clock::{self, Due};
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem};
 use crate::deliver::{self, client::Client};
+use crate::delivery::Standing;
 use crate::drill::{self, Point};
 use crate::plan::{Guests, Plan, Reload, ReloadState};
 use crate::plugin::Host;
@@ -244,9 +246,19 @@ async fn first_plan(store: &dyn Store, config: Arc<Config>, guests: Guests) -> a
         if store.waiting(subscription.id).held > 0 {
             store.release_held(subscription.id).await?;
         }
+        // A look at an endpoint that was away uses up no attempt, so why wait with it.
+        if subscription.standing.pending.as_ref().is_some_and(|probe| probe.pauses > 0) {
+            store.set_standing(subscription.id, &look_at_once).await?;
+        }
     }
     let plan = Plan::new(store.last_plan() + 1, config, guests, enrolled);
     Ok(reload::keep(store, plan, None).await?)
+}
+
+fn look_at_once(standing: &mut Standing) {
+    if let Some(probe) = &mut standing.pending {
+        probe.due = Due::after(Instant::now(), Duration::ZERO);
+    }
 }
 
 fn first_reload(loaded: &Loaded) -> Reload {

@@ -86,12 +86,14 @@ impl Reloader {
 
     /// How our files look once they are left alone. What else goes on in their folders, such
     /// as a log that grows, holds nothing up; files that never come to rest are taken as they are.
+    /// A file that has just been emptied or taken away is mostly about to be written: a busy
+    /// machine may let an editor wait in between for longer than files are left alone.
     async fn at_rest(&self) -> Fingerprint {
         let (mut look, mut same) = (self.seen.now(), 0);
         for _ in 0..LOOKS_AT_MOST {
             tokio::time::sleep(GLANCE).await;
             let next = self.seen.now();
-            same = if next == look { same + 1 } else { 0 };
+            same = if next == look && !next.lost_something(&self.seen) { same + 1 } else { 0 };
             look = next;
             if same == LOOKS {
                 break;

@@ -37,11 +37,19 @@ impl Fingerprint {
         read
     }
 
+    /// A file that had something in it then is empty or gone.
+    pub(crate) fn lost_something(&self, then: &Fingerprint) -> bool {
+        let full = |look: &Option<[i64; 5]>| look.is_some_and(|look| look[SIZE] > 0);
+        then.looks.iter().zip(&self.looks).any(|(then, now)| full(then) && !full(now))
+    }
+
     /// The same files as they look now.
     pub(crate) fn now(&self) -> Fingerprint {
         Fingerprint::of(&self.files, &self.folders)
     }
 }
+
+const SIZE: usize = 2;
 
 /// Links are followed: a link that points elsewhere is another file.
 fn look(found: &Metadata) -> [i64; 5] {
@@ -63,6 +71,22 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_emptied_or_gone_is_told_from_what_is_shorter() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("config.toml");
+        std::fs::write(&main, "something").unwrap();
+        let then = Fingerprint::of(std::slice::from_ref(&main), &[]);
+        assert!(!then.now().lost_something(&then));
+        std::fs::write(&main, "s").unwrap();
+        assert!(!then.now().lost_something(&then));
+        std::fs::write(&main, "").unwrap();
+        let emptied = then.now();
+        assert!(emptied.lost_something(&then) && !emptied.now().lost_something(&emptied));
+        std::fs::remove_file(&main).unwrap();
+        assert!(then.now().lost_something(&then));
+    }
 
     #[test]
     fn a_save_while_files_are_read_is_still_news() {
