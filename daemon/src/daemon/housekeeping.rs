@@ -33,7 +33,7 @@ pub(super) async fn run(
     let (every, mut calm) = (drill::hurried(EVERY), Calm::from(Now::read()));
     while cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let now = Arc::clone(&plan.borrow());
-        if calm.holds(Now::read()) {
+        if calm.holds(Now::read(), now.config.store.keep) {
             prune(&*store, &now, &metrics).await;
         }
         keep_waits(&*store, &now).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Now;
 use crate::drill;
 
-/// How long after a start or a jump nothing is given up.
+/// How long after a start or a jump nothing is given up; `keep`, if that is shorter.
 const GRACE: Duration = Duration::from_secs(600);
 
 /// What the two clocks may drift apart between two looks, a minute apart, without one of
@@ -28,18 +28,19 @@ impl Calm {
     }
 
     /// Takes a look at the clocks; true when both have gone on together for long enough.
-    pub(super) fn holds(&mut self, now: Now) -> bool {
+    pub(super) fn holds(&mut self, now: Now, keep: Duration) -> bool {
+        let grace = drill::hurried(GRACE.min(keep));
         let awake = now.awake.saturating_duration_since(self.last.awake);
         let jump = now.wall.duration_since(self.last.wall) - awake.try_into().unwrap_or_default();
         if jump.unsigned_abs() > DRIFT {
             tracing::info!(
                 seconds = jump.as_secs(),
-                "the wall clock jumped, or the machine slept; for ten minutes nothing is given up as too old"
+                "the wall clock jumped, or the machine slept; nothing is given up as too old for {grace:?}"
             );
             (self.since, self.waits) = (now.awake, true);
         }
         self.last = now;
-        self.waits &= now.awake.saturating_duration_since(self.since) < drill::hurried(GRACE);
+        self.waits &= now.awake.saturating_duration_since(self.since) < grace;
         !self.waits
     }
 }
@@ -51,6 +52,7 @@ mod tests {
     use super::*;
 
     const MINUTE: u64 = 60;
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
     /// Minutes awake, and by how much the wall clock is ahead of them.
     struct Clocks {
@@ -75,7 +77,7 @@ mod tests {
             (1..100)
                 .find(|_| {
                     self.awake += 1;
-                    calm.holds(self.now())
+                    calm.holds(self.now(), WEEK)
                 })
                 .expect("calm in the end")
         }
@@ -94,9 +96,19 @@ mod tests {
         // A second jump within the grace makes it start anew.
         clocks.ahead += 60;
         clocks.awake += 1;
-        assert!(!calm.holds(clocks.now()));
+        assert!(!calm.holds(clocks.now(), WEEK));
         clocks.ahead -= 60;
         assert_eq!(clocks.minutes_until_calm(&mut calm), 11);
+    }
+
+    #[test]
+    fn a_short_keep_makes_for_a_short_grace() {
+        let mut clocks = Clocks::new();
+        let mut calm = Calm::from(clocks.now());
+        for (minute, calm_now) in [(1, false), (2, true), (3, true)] {
+            clocks.awake = minute;
+            assert_eq!(calm.holds(clocks.now(), Duration::from_secs(2 * MINUTE)), calm_now);
+        }
     }
 
     #[test]
@@ -108,7 +120,7 @@ mod tests {
         for _ in 0..100 {
             now.awake += Duration::from_secs(MINUTE);
             now.wall += SignedDuration::from_millis(60_030);
-            assert!(calm.holds(now));
+            assert!(calm.holds(now, WEEK));
         }
     }
 }
