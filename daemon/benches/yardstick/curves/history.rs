@@ -34,7 +34,7 @@ const KEEP: Duration = Duration::from_secs(60);
 
 /// Load while the history is thrown away, and how long it goes on after that began.
 const STEADY: u32 = 500;
-const AFTERMATH: Duration = Duration::from_secs(20);
+const AFTERMATH: Duration = Duration::from_secs(40);
 
 pub(super) fn points(rows: usize, length: Duration) -> anyhow::Result<Vec<Point>> {
     let counts: Vec<_> = std::iter::successors(Some(FIRST), |count| Some(count * 10))
