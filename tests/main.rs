@@ -20,6 +20,7 @@ mod filters;
 mod full_disk;
 mod guards;
 mod orders;
+mod read_only_disk;
 mod reloads;
 mod retries;
 mod shuts_down;
