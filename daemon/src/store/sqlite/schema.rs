@@ -37,7 +37,7 @@ impl Folder {
     /// Makes the folder if need be, and takes the lock in it. The mode of a folder that was
     /// there is its owner's affair; the files in it are private in any case.
     pub(super) fn take(path: &Path) -> Result<Folder> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unwritable(path))?;
+        make_folder(path).map_err(unwritable(path))?;
         let lock_path = path.join("lock");
         let mut lock = private().open(&lock_path).map_err(unwritable(&lock_path))?;
         match lock.try_lock() {
@@ -156,6 +156,20 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::Failed { path: path.display().to_string(), reason: error.to_string() }
+}
+
+/// Makes the folder and those above it that are missing. The engine syncs the folder of a
+/// new file, but nobody the folder's own name: without that, a loss of power takes the
+/// whole store along, and all that was acknowledged.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    missing.iter().rev().try_for_each(|made| match made.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    })
 }
 
 /// A file or folder of ours that the system refuses.
