@@ -7,6 +7,7 @@
 mod harness;
 
 mod accepts;
+mod breaks;
 mod cli;
 mod clocks;
 mod contains_plugins;
