@@ -7,6 +7,7 @@
 mod harness;
 
 mod accepts;
+mod breaks;
 mod cli;
 mod clocks;
 mod contains_plugins;
@@ -20,6 +21,7 @@ mod filters;
 mod full_disk;
 mod guards;
 mod orders;
+mod read_only_disk;
 mod reloads;
 mod retries;
 mod shuts_down;

@@ -40,6 +40,8 @@ pub struct Api {
     pub reload: watch::Receiver<Arc<Reload>>,
     pub reloads: mpsc::Sender<ReloadRequest>,
     pub pinger: Pinger,
+    /// Whether the store takes no events.
+    pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
     pub about: About,
 }
 

@@ -147,16 +147,19 @@ impl Daemon {
         let (plans, plan) = watch::channel(plan);
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let about = About { started_at: clock::now(), tcp: bound.tcp(), unix: bound.unix().map(Into::into) };
+        let limits = source::Limits::new(plan.borrow().config.listen.max_body);
+        let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
+        let takes = Arc::clone(&source);
+        let store_failing = Box::new(move || takes.store_failing());
         let api = Api {
             store: Arc::clone(&store),
             plan: plan.clone(),
             reload: reload.clone(),
             reloads,
             pinger: pinger.clone(),
+            store_failing,
             about,
         };
-        let limits = source::Limits::new(plan.borrow().config.listen.max_body);
-        let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let token_file = token.path().to_owned();
         let config_stale = Box::new(move || reload.borrow().state == ReloadState::Stale);
         let (shared, limits) = (Arc::clone(&metrics), server::Limits::default());

@@ -135,12 +135,19 @@ impl Deliverer {
 
     /// Claims as much of a subscription as may be under way.
     async fn fill(self: &Arc<Self>, subscription: SubscriptionId) {
-        if !self.flights.begin_filling(subscription) {
-            return;
+        if self.flights.begin_filling(subscription) {
+            self.go_on_filling(subscription).await;
         }
+    }
+
+    async fn go_on_filling(self: &Arc<Self>, subscription: SubscriptionId) {
         loop {
-            if !self.cancel.is_cancelled() {
-                self.claim(subscription).await;
+            if !self.cancel.is_cancelled()
+                && let Err(error) = self.claim(subscription).await
+            {
+                tracing::error!(%subscription, %error, "failed to read what waits");
+                self.metrics.store_failed(error.kind());
+                return self.rest(subscription);
             }
             if !self.flights.fill_again(subscription) {
                 return;
@@ -148,34 +155,43 @@ impl Deliverer {
         }
     }
 
-    async fn claim(self: &Arc<Self>, subscription: SubscriptionId) {
+    /// Leaves a store alone that has failed. Claiming ends only after that, so that neither
+    /// what comes, nor what goes back to the store and wakes us, has it asked any sooner.
+    fn rest(self: &Arc<Self>, subscription: SubscriptionId) {
+        let deliverer = Arc::clone(self);
+        self.tracker.spawn(async move {
+            let _stopped = deliverer.cancel.run_until_cancelled(tokio::time::sleep(STORE_RETRY)).await;
+            deliverer.go_on_filling(subscription).await;
+        });
+    }
+
+    async fn claim(self: &Arc<Self>, subscription: SubscriptionId) -> store::Result<()> {
         let plan = Arc::clone(&self.plan.borrow());
-        let Some(planned) = plan.get(subscription) else { return };
+        let Some(planned) = plan.get(subscription) else { return Ok(()) };
         // In this order: what has landed by now has changed the standing before.
         let in_flight = self.flights.of(subscription);
         let standing = self.store.standing(subscription).unwrap_or_default();
         let (take, probe) = match pace::pace(planned, &standing, in_flight, Instant::now()) {
-            Pace::Closed => return,
-            Pace::Until(due) => return self.look_again(due.instant(), subscription),
+            Pace::Closed => return Ok(()),
+            Pace::Until(due) => {
+                self.look_again(due.instant(), subscription);
+                return Ok(());
+            }
             Pace::Probe(take) => (take, true),
             Pace::Open(lanes) => match self.flights.room(subscription, lanes) {
-                0 => return,
+                0 => return Ok(()),
                 room => (Take::Heads(room), false),
             },
         };
-        match self.take(subscription, take, standing.generation).await {
-            Ok(None) => self.flights.ask_again(subscription),
-            Ok(Some(leases)) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
-            Ok(Some(leases)) => leases.into_iter().for_each(|lease| {
+        match self.take(subscription, take, standing.generation).await? {
+            None => self.flights.ask_again(subscription),
+            Some(leases) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
+            Some(leases) => leases.into_iter().for_each(|lease| {
                 let generation = standing.generation;
                 self.start(Work { lease, planned: Arc::clone(planned), probe, generation });
             }),
-            Err(error) => {
-                tracing::error!(subscription.name = planned.name(), %error, "failed to read what waits");
-                self.metrics.store_failed(error.kind());
-                self.look_again(Instant::now() + STORE_RETRY, subscription);
-            }
         }
+        Ok(())
     }
 
     /// Claims what was decided from a standing of this generation. None if it is of another by

@@ -91,9 +91,22 @@ impl Relay {
 
     /// Starts the daemon without waiting for it.
     pub fn launch(&mut self) {
+        let command = self.command(&["run"]);
+        self.spawn(command);
+    }
+
+    /// The same by a command that ends in `exec "$@"`, so that the process stays the daemon's.
+    pub fn launch_within(&mut self, mut wrapper: Command) {
+        let command = self.command(&["run"]);
+        wrapper.arg(command.get_program()).args(command.get_args());
+        wrapper.current_dir(self.dir.path()).env_clear();
+        wrapper.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.spawn(wrapper);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
         assert!(self.child.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut command = self.command(&["run"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }

@@ -18,6 +18,7 @@ impl Api {
             "listen": { "tcp": self.about.tcp.to_string(), "unix": self.about.unix },
             "workspace_id": plan.config.workspace.id,
             "config": config(&plan.config.path, &reload),
+            "store": if (self.store_failing)() { "failing" } else { "ok" },
             "subscriptions": subscriptions,
         })
     }

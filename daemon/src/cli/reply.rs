@@ -15,7 +15,18 @@ pub struct StatusReply {
     pub started_at: Timestamp,
     pub listen: Listen,
     pub config: ConfigState,
+    /// A daemon of an earlier version does not say.
+    #[serde(default)]
+    pub store: StoreState,
     pub subscriptions: Vec<Subscription>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    #[default]
+    Ok,
+    Failing,
 }
 
 #[derive(Debug, Deserialize)]

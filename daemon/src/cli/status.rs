@@ -7,7 +7,7 @@ use crate::cli::client::Target;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Align, BAD, GOOD, STRONG, Table, WARN, clean, styled};
-use crate::cli::reply::{ConfigState, State, StatusReply, Subscription};
+use crate::cli::reply::{ConfigState, State, StatusReply, StoreState, Subscription};
 use crate::delivery::Status;
 
 /// Show how the daemon, its config and its subscriptions stand
@@ -56,7 +56,20 @@ fn render(reply: &StatusReply, config: &str, here: &Invocation, now: Timestamp) 
         true => "no subscriptions\n".to_owned(),
         false => subscriptions(&reply.subscriptions, here, now),
     };
-    format!("{running}{config}{sockets}\n{table}")
+    let store = store_state(reply.store, here);
+    format!("{running}{config}{store}{sockets}\n{table}")
+}
+
+/// A store that works goes without saying.
+fn store_state(store: StoreState, here: &Invocation) -> String {
+    match store {
+        StoreState::Ok => String::new(),
+        StoreState::Failing => format!(
+            "store   {}, new events are refused; the log and `{}` say why\n",
+            styled(BAD, "failing"),
+            here.command(&["doctor"])
+        ),
+    }
 }
 
 fn config_state(config: &ConfigState, now: Timestamp) -> String {
@@ -200,6 +213,18 @@ held   enabled              2         12  http://127.0.0.1:3000/toggl
   2 pending, 1 of them held by a plugin: mend it or its config and save, then they are tried again
 ";
         assert_eq!(rendered(r#"{"state":"ok","loaded_at":"2025-09-10T10:00:00Z","errors":[]}"#), wanted);
+    }
+
+    #[test]
+    fn a_failing_store_shows() {
+        let config = r#"{"state":"ok","loaded_at":"2025-09-10T10:00:00Z","errors":[]}"#;
+        let mut reply = reply(config);
+        reply.store = StoreState::Failing;
+        let here = Invocation::with_env(None, |_| None);
+        let text = plain(&render(&reply, "/a/config.toml", &here, "2025-09-10T10:03:04Z".parse().unwrap()));
+        let wanted =
+            "\nstore   failing, new events are refused; the log and `trackrelay doctor` say why\ntcp ";
+        assert!(text.contains(wanted), "{text}");
     }
 
     #[test]

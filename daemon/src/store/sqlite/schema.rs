@@ -37,21 +37,21 @@ impl Folder {
     /// Makes the folder if need be, and takes the lock in it. The mode of a folder that was
     /// there is its owner's affair; the files in it are private in any case.
     pub(super) fn take(path: &Path) -> Result<Folder> {
-        let failed = |error: std::io::Error| failed(path, &error);
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        make_folder(path).map_err(unwritable(path))?;
         let lock_path = path.join("lock");
-        let mut lock = private().open(&lock_path).map_err(failed)?;
+        let mut lock = private().open(&lock_path).map_err(unwritable(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::InUse { path: path.display().to_string(), pid: read_pid(&mut lock) });
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => return Err(failed(&lock_path, &error)),
         }
-        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
+        let named = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
+        named.map_err(unwritable(&lock_path))?;
         let database = path.join(DATABASE);
         // Made before the engine makes it, so that nobody else can ever read it.
-        private().open(&database).map_err(failed)?;
+        private().open(&database).map_err(unwritable(&database))?;
         Ok(Folder { database, _lock: Some(lock) })
     }
 
@@ -97,12 +97,19 @@ impl Folder {
 
     /// The engine refused; says what to do where that is known.
     pub(super) fn refused(&self, error: &rusqlite::Error) -> Error {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
+        };
         match error.sqlite_error_code() {
             Some(DiskFull) => self.failed(&"the disk is full; make room, and it goes on by itself"),
             Some(DatabaseCorrupt | NotADatabase) => self.failed(&format!(
                 "{error}; the file is damaged: stop the daemon and run `trackrelay doctor --repair`, \
                  which keeps it and saves what can be read"
+            )),
+            // A file that is open and one day refuses says no more than that it failed.
+            Some(SystemIoFailure | ReadOnly | CannotOpen | PermissionDenied) => self.failed(&format!(
+                "{error}; the disk is read-only, failing, or not ours to write: mend that, \
+                 and it goes on by itself"
             )),
             _ => self.failed(error),
         }
@@ -149,6 +156,32 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::Failed { path: path.display().to_string(), reason: error.to_string() }
+}
+
+/// Makes the folder and those above it that are missing. The engine syncs the folder of a
+/// new file, but nobody the folder's own name: without that, a loss of power takes the
+/// whole store along, and all that was acknowledged.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    missing.iter().rev().try_for_each(|made| match made.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    })
+}
+
+/// A file or folder of ours that the system refuses.
+fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    move |error| match error.kind() {
+        PermissionDenied | ReadOnlyFilesystem => failed(
+            path,
+            &format!("it cannot be written ({error}); make it writable or set another `[store] path`"),
+        ),
+        _ => failed(path, &error),
+    }
 }
 
 /// Files that only the owner can read.

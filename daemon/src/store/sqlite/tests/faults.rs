@@ -41,28 +41,28 @@ async fn at_every(on: On, trouble: Trouble, times: u64, stride: u64) {
 
 #[tokio::test]
 async fn a_disk_may_be_full_at_every_write() {
-    at_every(On::Write, Trouble::Full, u64::MAX, 2).await;
+    at_every(On::Write, Trouble::Full, u64::MAX, 11).await;
 }
 
 #[tokio::test]
 async fn a_write_may_be_cut_short() {
-    at_every(On::Write, Trouble::Short, 1, 7).await;
+    at_every(On::Write, Trouble::Short, 1, 13).await;
 }
 
 #[tokio::test]
 async fn a_write_may_fail() {
-    at_every(On::Write, Trouble::Broken, 1, 7).await;
-    at_every(On::Write, Trouble::Broken, u64::MAX, 11).await;
+    at_every(On::Write, Trouble::Broken, 1, 13).await;
+    at_every(On::Write, Trouble::Broken, u64::MAX, 19).await;
 }
 
 #[tokio::test]
 async fn a_sync_may_fail() {
-    at_every(On::Sync, Trouble::Broken, 1, 1).await;
-    at_every(On::Sync, Trouble::Broken, u64::MAX, 3).await;
+    at_every(On::Sync, Trouble::Broken, 1, 2).await;
+    at_every(On::Sync, Trouble::Broken, u64::MAX, 5).await;
 }
 
 #[tokio::test]
 async fn a_read_may_fail() {
-    at_every(On::Read, Trouble::Broken, 1, 7).await;
-    at_every(On::Read, Trouble::Broken, u64::MAX, 11).await;
+    at_every(On::Read, Trouble::Broken, 1, 13).await;
+    at_every(On::Read, Trouble::Broken, u64::MAX, 19).await;
 }

@@ -9,7 +9,7 @@ use super::life::{Life, Step, random_life, whole_life};
 use super::view::{View, survives};
 
 /// `DISK_LIVES` asks for more.
-const LIVES: u64 = 60;
+const LIVES: u64 = 12;
 const LOSSES_OF_A_LIFE: u32 = 6;
 
 fn lives() -> u64 {
