@@ -157,6 +157,7 @@ impl Daemon {
             reload: reload.clone(),
             reloads,
             pinger: pinger.clone(),
+            admin: token.clone(),
             store_failing,
             about,
         };

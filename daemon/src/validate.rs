@@ -16,6 +16,7 @@ use crate::clock;
 use crate::delivery::{Standing, SubscriptionId};
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Store};
+use crate::track::Wanted;
 
 mod ping;
 
@@ -106,7 +107,8 @@ async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: Subscriptio
 /// Said loudly once; the repetitions are for those who look closely.
 fn report(planned: &Planned, pinged: &Pinged, round: usize) {
     let (name, url) = (planned.name(), &planned.meant.url_text);
-    let said = pinged.refusal(url).unwrap_or_else(|| "it answered without the validation code".into());
+    let refusal = pinged.refusal(url, Wanted::Any2xx).map(|refused| refused.to_string());
+    let said = refusal.unwrap_or_else(|| "it answered without the validation code".into());
     if round == 0 {
         tracing::warn!(
             subscription.name = name,

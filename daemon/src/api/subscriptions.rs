@@ -13,6 +13,7 @@ use crate::config::edit;
 use crate::deliver::rule;
 use crate::delivery::Standing;
 use crate::plan::{Planned, ReloadState};
+use crate::track::Wanted;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,8 +27,8 @@ impl Api {
     pub(super) async fn test(&self, name: &str) -> Reply {
         let planned = self.named(name)?;
         let pinged = self.pinger.ping(&planned).await?;
-        if let Some(refusal) = pinged.refusal(&planned.meant.url_text) {
-            return Err(Refusal::bad(refusal));
+        if let Some(refused) = pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
+            return Err(refused.into());
         }
         let http_status = pinged.answered.ok().map(|status| status.as_u16());
         Ok(
@@ -42,12 +43,12 @@ impl Api {
         let standing = self.store.standing(planned.id).unwrap_or_default();
         let code = standing.validation.code.as_deref().filter(|_| !pinged.validated);
         let url = code.map(|code| self.pinger.validation_url(&planned, code));
-        let message = match pinged.refusal(&planned.meant.url_text) {
+        let message = match pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
             _ if planned.meant.validation == ValidationMode::Off => {
                 "not asked for: `validation = \"off\"`, so it gets events as it is".to_owned()
             }
             _ if pinged.validated => "validated".to_owned(),
-            Some(refusal) => refusal,
+            Some(refused) => refused.to_string(),
             None => "the callback answered, but without the validation code".to_owned(),
         };
         Ok(json!({ "validated": pinged.validated, "validation_code_url": url, "message": message }))
@@ -62,8 +63,8 @@ impl Api {
         };
         if !enable.force {
             let pinged = self.pinger.ping(&planned).await?;
-            if let Some(refusal) = pinged.refusal(&planned.meant.url_text) {
-                return Err(Refusal::bad(refusal));
+            if let Some(refused) = pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
+                return Err(refused.into());
             }
         }
         if !planned.meant.enabled {

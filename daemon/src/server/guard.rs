@@ -17,7 +17,7 @@ use crate::source::body;
 
 /// Through which socket somebody came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub enum Peer {
     Tcp,
     /// The same user, or root.
     Unix,
@@ -30,6 +30,8 @@ pub(super) enum Door {
     Health,
     Metrics,
     Api,
+    /// Track's Webhooks API, which knows its users itself.
+    Track,
     /// Guarded by the code in its path alone, as it is at Track.
     Validate,
     Unknown,
@@ -44,6 +46,7 @@ impl Door {
             "/api" => Door::Api,
             _ if path.starts_with("/api/") => Door::Api,
             _ if path.starts_with("/webhooks/api/v1/validate/") => Door::Validate,
+            _ if path.starts_with("/webhooks/api/v1/") => Door::Track,
             _ => Door::Unknown,
         }
     }
@@ -53,7 +56,7 @@ impl Door {
         match self {
             Door::Events => Some("POST"),
             Door::Health | Door::Metrics | Door::Validate => Some("GET, HEAD"),
-            Door::Api | Door::Unknown => None,
+            Door::Api | Door::Track | Door::Unknown => None,
         }
     }
 
@@ -73,7 +76,9 @@ pub(super) enum Refusal {
     Origin(String),
     #[error("pages of other sites may not ask; only programs and our own pages may")]
     CrossSite,
-    #[error("nothing is here; events go to `POST /events`, the API is under `/api/`")]
+    #[error(
+        "nothing is here; events go to `POST /events`, the API is under `/api/`, Track's under `/webhooks/api/v1/`"
+    )]
     NoSuchPath,
     #[error("only {0} works here")]
     Method(&'static str),
@@ -167,6 +172,8 @@ impl Guard {
         }
         if door == Door::Api {
             check_token(peer, &head.headers, token)?;
+        }
+        if matches!(door, Door::Api | Door::Track) {
             check_content_type(head)?;
         }
         Ok(())

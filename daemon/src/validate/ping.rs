@@ -14,6 +14,7 @@ use crate::delivery::{Standing, Validation};
 use crate::plan::Planned;
 use crate::plugin::Message;
 use crate::store::{Error, Store};
+use crate::track::{Refused, Wanted};
 
 /// Sends PINGs. Cheap to clone.
 #[derive(Clone)]
@@ -34,16 +35,13 @@ pub struct Pinged {
 }
 
 impl Pinged {
-    /// Track's words for a callback that cannot be used, with the one number in them that
-    /// Track's own texts are of two minds about: any 2xx is fine.
-    pub fn refusal(&self, url_callback: &str) -> Option<String> {
+    /// Track's words for a callback that cannot be used.
+    pub fn refusal(&self, url_callback: &str, wanted: Wanted) -> Option<Refused> {
+        let url = url_callback.to_owned();
         match &self.answered {
             Ok(status) if status.is_success() => None,
-            Ok(status) => Some(format!(
-                "URL endpoint {url_callback} responded with status {} instead of 2xx",
-                status.as_u16()
-            )),
-            Err(error) => Some(format!("URL endpoint {url_callback} request failed with error: {error}")),
+            Ok(status) => Some(Refused::Answered { url, status: status.as_u16(), wanted }),
+            Err(error) => Some(Refused::Failed { url, error: error.to_string() }),
         }
     }
 }
