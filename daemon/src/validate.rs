@@ -84,6 +84,10 @@ fn wants_ping(pinger: &Pinger, planned: &Planned) -> bool {
 
 /// PINGs one subscription until it is validated or no longer wants to be.
 async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: SubscriptionId, turns: Arc<Semaphore>) {
+    // Whoever made or enabled it by a command has just PINGed it.
+    if pinger.store().standing(id).is_some_and(|standing| standing.validation.asked) {
+        tokio::time::sleep(REPEAT[0]).await;
+    }
     for round in 0.. {
         let Some(planned) = plan.borrow().get(id).cloned() else { return };
         if !wants_ping(&pinger, &planned) {
@@ -120,36 +124,45 @@ fn report(planned: &Planned, pinged: &Pinged, round: usize) {
     }
 }
 
-/// Marks a subscription validated through the code in a validation URL. `Ok(false)` when
-/// it was validated before; `None` when the code is not its code.
-pub async fn confirm(store: &dyn Store, planned: &Planned, code: &str) -> Result<Option<bool>, store::Error> {
-    let standing = store.standing(planned.id).unwrap_or_default();
-    let validation = &standing.validation;
-    let same_url = validation.url_callback.as_deref() == Some(&planned.meant.url_text);
-    if !same_url || validation.code.as_deref() != Some(code) {
-        return Ok(None);
-    }
-    if validation.validated_at.is_some() {
+/// Marks a URL validated through the code in its validation URL. `Ok(false)` when it was
+/// validated before; `None` when the code is not the subscription's. A callback may open the
+/// URL while it is still asked whether it can be one: the subscription is not planned then.
+pub async fn confirm(
+    store: &dyn Store,
+    id: SubscriptionId,
+    planned: Option<&Planned>,
+    code: &str,
+) -> Result<Option<bool>, store::Error> {
+    let standing = store.standing(id).unwrap_or_default();
+    let in_force = planned.map(|_| &standing.validation);
+    let mut known = in_force.into_iter().chain(&standing.proposed);
+    let Some(validation) = known.find(|known| known.code.as_deref() == Some(code)) else { return Ok(None) };
+    let Some(url) = validation.url_callback.as_deref().filter(|_| validation.validated_at.is_none()) else {
         return Ok(Some(false));
-    }
-    mark_validated(store, planned).await?;
+    };
+    mark_validated(store, id, planned.map_or("new", Planned::name), url).await?;
     Ok(Some(true))
 }
 
-async fn mark_validated(store: &dyn Store, planned: &Planned) -> Result<Arc<Standing>, store::Error> {
+async fn mark_validated(
+    store: &dyn Store,
+    id: SubscriptionId,
+    name: &str,
+    url: &str,
+) -> Result<(), store::Error> {
     let now = clock::now();
-    let url = &planned.meant.url_text;
-    let standing = store
-        .set_standing(planned.id, &|standing: &mut Standing| {
-            let validation = &mut standing.validation;
+    let change = |standing: &mut Standing| {
+        let all = [Some(&mut standing.validation), standing.proposed.as_mut()];
+        for validation in all.into_iter().flatten() {
             if validation.url_callback.as_deref() == Some(url) {
                 validation.validated_at.get_or_insert(now);
                 validation.asked = true;
             }
-        })
-        .await?;
-    tracing::info!(subscription.name = planned.name(), url, "validated");
-    Ok(standing)
+        }
+    };
+    store.set_standing(id, &change).await?;
+    tracing::info!(subscription.name = name, url, "validated");
+    Ok(())
 }
 
 /// How long something took, in whole milliseconds.

@@ -10,7 +10,7 @@ use super::{elapsed_ms, mark_validated};
 use crate::clock;
 use crate::deliver::client::{Answered, Client, SendError};
 use crate::deliver::{envelope, outgoing};
-use crate::delivery::{Standing, Validation};
+use crate::delivery::{Standing, SubscriptionId, Validation};
 use crate::plan::Planned;
 use crate::plugin::Message;
 use crate::store::{Error, Store};
@@ -61,6 +61,35 @@ impl Pinger {
         format!("{}/{}/{}/{code}", self.validate_url, planned.workspace_id, planned.id)
     }
 
+    /// PINGs a subscription as it is about to be. What comes of another URL than the one in
+    /// force is kept beside it until the config says so, or until `withdraw`.
+    pub async fn probe(&self, planned: &Planned) -> Result<Pinged, Error> {
+        let standing = self.store.standing(planned.id).unwrap_or_default();
+        let url = Some(planned.meant.url_text.clone());
+        if standing.validation.url_callback == url || planned.validated(&standing) {
+            return self.ping(planned).await;
+        }
+        let (code, asked) = (new_code(), true);
+        let validation =
+            Validation { url_callback: url, code: Some(code.clone()), asked, validated_at: None };
+        let propose = |standing: &mut Standing| standing.proposed = Some(validation.clone());
+        self.store.set_standing(planned.id, &propose).await?;
+        let started = Instant::now();
+        let answered = self.send(planned, Some(&code)).await;
+        let ms = elapsed_ms(started);
+        let validated = answered.as_ref().is_ok_and(|answer| echoes(answer, &code));
+        if validated {
+            mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
+        }
+        Ok(Pinged { answered: answered.map(|answer| answer.status), validated, ms })
+    }
+
+    /// The subscription stays as it is: forgets what a `probe` found.
+    pub async fn withdraw(&self, id: SubscriptionId) -> Result<(), Error> {
+        self.store.set_standing(id, &|standing: &mut Standing| standing.proposed = None).await?;
+        Ok(())
+    }
+
     /// PINGs a subscription. If it is not validated, the PING carries its code, and an
     /// answer that echoes the code validates it.
     pub async fn ping(&self, planned: &Planned) -> Result<Pinged, Error> {
@@ -72,7 +101,7 @@ impl Pinger {
         let ms = elapsed_ms(started);
         let echoed = code.is_some_and(|code| answered.as_ref().is_ok_and(|answer| echoes(answer, code)));
         if echoed {
-            mark_validated(&*self.store, planned).await?;
+            mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
         } else {
             self.mark_asked(planned).await?;
         }
