@@ -41,8 +41,7 @@ impl Api {
         let planned = self.named(name)?;
         let pinged = self.pinger.ping(&planned).await?;
         let standing = self.store.standing(planned.id).unwrap_or_default();
-        let code = standing.validation.code.as_deref().filter(|_| !pinged.validated);
-        let url = code.map(|code| self.pinger.validation_url(&planned, code));
+        let url = self.validation_url(&planned, &standing).filter(|_| !pinged.validated);
         let message = match pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
             _ if planned.meant.validation == ValidationMode::Off => {
                 "not asked for: `validation = \"off\"`, so it gets events as it is".to_owned()
