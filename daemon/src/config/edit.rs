@@ -12,12 +12,14 @@ use sha2::{Digest, Sha256};
 use toml_edit::Document;
 
 use patch::Patch;
+pub use secret::SecretHome;
 
 mod layout;
 mod list;
 mod patch;
 mod remove;
 mod save;
+mod secret;
 mod table;
 
 /// Why an edit was refused; the file is as it was.
@@ -70,26 +72,24 @@ pub fn hash(text: &[u8]) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes `enabled` into the table of a subscription, whose file is its `place.file`.
-/// `expected` is the file's hash as it was loaded. Returns whether the file had to change.
-pub fn set_enabled(file: &Path, name: &str, enabled: bool, expected: &str) -> Result<bool, Error> {
-    let field = Field::new("enabled", enabled);
-    let edit = Edit::Change { name: name.to_owned(), rename: None, fields: vec![field] };
-    draft(file, &edit, expected)?.save()
-}
-
 /// The file's text after an edit, if it is still the one whose hash is `expected`.
 pub fn draft(file: &Path, edit: &Edit, expected: &str) -> Result<Draft, Error> {
-    let unreadable = |reason: String| Error::Unreadable { file: file.to_owned(), reason };
-    let bytes = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-    if hash(&bytes) != expected {
+    let unreadable = |reason| Error::Unreadable { file: file.to_owned(), reason };
+    let before = text(file)?;
+    if hash(before.as_bytes()) != expected {
         return Err(Error::Stale { file: file.to_owned() });
     }
-    let before = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
     sound(&before).map_err(unreadable)?;
     let text = edit.applied(&before).map_err(|wrong| wrong.of(file))?;
     sound(&text).map_err(|reason| Error::Unfit { file: file.to_owned(), reason })?;
     Ok(Draft { file: file.to_owned(), text, before })
+}
+
+/// What a file holds.
+pub fn text(file: &Path) -> Result<String, Error> {
+    let unreadable = |reason: String| Error::Unreadable { file: file.to_owned(), reason };
+    let bytes = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))
 }
 
 impl Field {
@@ -134,6 +134,11 @@ impl Edit {
 }
 
 impl Draft {
+    /// Back to what the file held.
+    pub fn undone(&self) -> Draft {
+        Draft { file: self.file.clone(), text: self.before.clone(), before: self.text.clone() }
+    }
+
     /// Puts the text in the file's place if the file still holds what was edited. Returns
     /// whether it had to change.
     pub fn save(&self) -> Result<bool, Error> {

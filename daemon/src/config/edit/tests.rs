@@ -7,6 +7,11 @@ use super::*;
 mod forms;
 mod random;
 
+fn set_enabled(file: &Path, name: &str, enabled: bool, expected: &str) -> Result<bool, Error> {
+    let fields = vec![Field::new("enabled", enabled)];
+    draft(file, &Edit::Change { name: name.to_owned(), rename: None, fields }, expected)?.save()
+}
+
 /// Applies `set_enabled` to a file of this text and returns what the file holds then.
 fn edited(text: &str, name: &str, enabled: bool) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();

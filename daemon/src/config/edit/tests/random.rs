@@ -148,6 +148,8 @@ fn meant(mut file: Table) -> Table {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn an_edit_means_what_it_says_and_leaves_all_others_alone(
         (forms, dice, crlf, ended) in file(),
