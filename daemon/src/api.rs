@@ -24,21 +24,28 @@ use crate::server::{Handler, Question, Token};
 use crate::store::{self, Store};
 use crate::validate::Pinger;
 
+mod edit;
 mod replay;
 mod status;
 mod subscriptions;
 mod track;
 mod why;
 
-/// A request for a reload; answered when it has taken effect or has been refused.
-pub type ReloadRequest = oneshot::Sender<Arc<Reload>>;
+pub use edit::{Edited, NotEdited, Wish};
+
+/// What is asked of whoever loads the config; answered when it has taken effect or has been
+/// refused.
+pub enum Asked {
+    Reload(oneshot::Sender<Arc<Reload>>),
+    Edit(Box<Wish>, oneshot::Sender<Result<Edited, NotEdited>>),
+}
 
 /// Everything the API looks at. All of it belongs to others.
 pub struct Api {
     pub store: Arc<dyn Store>,
     pub plan: watch::Receiver<Arc<Plan>>,
     pub reload: watch::Receiver<Arc<Reload>>,
-    pub reloads: mpsc::Sender<ReloadRequest>,
+    pub reloads: mpsc::Sender<Asked>,
     pub pinger: Pinger,
     /// Good for the Webhooks API where no users are configured.
     pub admin: Token,
@@ -146,7 +153,7 @@ impl Api {
     async fn load_again(&self) -> Result<Arc<Reload>, Refusal> {
         let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
-        self.reloads.send(answer).await.map_err(|_| stopping())?;
+        self.reloads.send(Asked::Reload(answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())
     }
 }

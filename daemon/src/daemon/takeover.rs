@@ -25,11 +25,28 @@ pub(super) async fn enroll(
     now: Timestamp,
 ) -> Result<Vec<Enrolled>, store::Error> {
     let names: Vec<_> = config.subscriptions.iter().map(|subscription| subscription.name.clone()).collect();
-    let enrolled = store.enroll(&names, now).await?;
+    let mut enrolled = store.enroll(&names, now).await?;
+    if end_what_is_ending(store, &enrolled, now).await? {
+        enrolled = store.enroll(&names, now).await?;
+    }
     let pairs = config.subscriptions.iter().zip(enrolled);
     let updates: Vec<_> =
         pairs.map(|(meant, enrolled)| update(store, meant, enrolled, now).boxed()).collect();
     stream::iter(updates).buffered(AT_ONCE).try_collect().await
+}
+
+/// A deletion that was cut short, say by a crash, is finished before its name is used again.
+async fn end_what_is_ending(
+    store: &dyn Store,
+    enrolled: &[Enrolled],
+    now: Timestamp,
+) -> Result<bool, store::Error> {
+    let mut some = false;
+    for enrolled in enrolled.iter().filter(|enrolled| enrolled.standing.ending) {
+        store.remove(enrolled.id, now).await?;
+        some = true;
+    }
+    Ok(some)
 }
 
 async fn update(
@@ -76,7 +93,7 @@ fn other_url(meant: &Subscription, validation: &Validation) -> bool {
 }
 
 /// Letters A to Z and a to z from the system's cryptographic generator.
-fn make_secret() -> MadeSecret {
+pub(super) fn make_secret() -> MadeSecret {
     const ALPHABET: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let letter = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
     MadeSecret((0..SECRET_LETTERS).map(letter).collect())

@@ -4,6 +4,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
+mod forms;
+mod random;
+
+fn set_enabled(file: &Path, name: &str, enabled: bool, expected: &str) -> Result<bool, Error> {
+    let fields = vec![Field::new("enabled", enabled)];
+    draft(file, &Edit::Change { name: name.to_owned(), rename: None, fields }, expected)?.save()
+}
+
 /// Applies `set_enabled` to a file of this text and returns what the file holds then.
 fn edited(text: &str, name: &str, enabled: bool) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -123,4 +131,18 @@ fn a_file_that_is_not_as_it_was_loaded_is_left_alone() {
     assert_eq!(fs::read_to_string(&file).unwrap(), COMMENTED);
     fs::write(&file, "[broken").unwrap();
     assert!(matches!(refused(&hash(b"[broken")), Error::Unreadable { .. }));
+}
+
+#[test]
+fn a_save_between_edit_and_rename_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, COMMENTED).unwrap();
+    let edit = Edit::Remove { name: "a".to_owned() };
+    let draft = draft(&file, &edit, &hash(COMMENTED.as_bytes())).unwrap();
+    fs::write(&file, "# saved by somebody else\n").unwrap();
+    let refused = draft.save().unwrap_err();
+    assert!(matches!(refused, Error::Stale { .. }), "{refused}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "# saved by somebody else\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left in the folder");
 }

@@ -1,0 +1,104 @@
+//! Changes of subscriptions: what may be wished for, what came of it, and why not. Files and
+//! store are changed in `daemon/edit.rs`, which answers when the change is live.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use tokio::sync::oneshot;
+
+use super::{Api, Asked, Refusal};
+use crate::config::edit::{self, Edit};
+use crate::config::{Problem, Secret};
+use crate::plan::Reload;
+use crate::store;
+
+/// A change that is to be made as a whole or not at all.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Of one subscription's table. A secret goes where that subscription's secret lives: into
+    /// the store, the TOML or a file of its own; that of a new one goes into the store.
+    Edit { edit: Edit, secret: Option<Secret> },
+    /// Of a whole file of the config, which held what `expected` is the hash of.
+    Save { file: PathBuf, text: String, expected: String },
+}
+
+/// A change that has been made and is live.
+#[derive(Debug)]
+pub struct Edited {
+    pub reload: Arc<Reload>,
+    /// Deliveries that waited for a subscription which is gone now.
+    pub cancelled: u64,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotEdited {
+    #[error(transparent)]
+    File(#[from] edit::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("no subscription `{0}`; `trackrelay list` shows those there are")]
+    Unknown(String),
+    #[error("subscription `{0}` exists already; take another name")]
+    Exists(String),
+    #[error(
+        "{0} of an earlier subscription `{1}` still wait; `trackrelay rm {1}` ends them, or take another name"
+    )]
+    Waits(u64, String),
+    #[error(
+        "the secret of `{name}` comes from the environment variable `{variable}`; change it where the daemon is started, and restart the daemon"
+    )]
+    Environment { name: String, variable: String },
+    #[error("`{}` is no TOML file of the config", .0.display())]
+    Foreign(PathBuf),
+    /// The config as it would be.
+    #[error("nothing was changed: {}", sentences(.0))]
+    Invalid(Vec<Problem>),
+    /// The config as it is: what is wrong with it could not be told from what the edit does.
+    #[error("nothing was changed, since the config is broken; mend it first, `trackrelay check` shows all of it: {}", sentences(.0))]
+    Broken(Vec<Problem>),
+    #[error("the file was edited but does not load; `trackrelay check` says why")]
+    NotLoaded,
+    #[error("the edit failed: {0}")]
+    Failed(String),
+}
+
+impl NotEdited {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            NotEdited::Unknown(_) => StatusCode::NOT_FOUND,
+            NotEdited::Invalid(_) | NotEdited::Foreign(_) => StatusCode::BAD_REQUEST,
+            NotEdited::Store(error) => Refusal::from(error.clone()).0,
+            NotEdited::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            NotEdited::File(_)
+            | NotEdited::Exists(_)
+            | NotEdited::Waits(..)
+            | NotEdited::Environment { .. }
+            | NotEdited::Broken(_)
+            | NotEdited::NotLoaded => StatusCode::CONFLICT,
+        }
+    }
+}
+
+impl From<NotEdited> for Refusal {
+    fn from(error: NotEdited) -> Refusal {
+        Refusal::new(error.status(), error.to_string())
+    }
+}
+
+impl Api {
+    /// Has a change made, and returns when it is live.
+    pub(super) async fn edit(&self, wish: Wish) -> Result<Edited, NotEdited> {
+        let stopping = || NotEdited::Failed("the daemon is stopping".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked::Edit(Box::new(wish), answer);
+        self.reloads.send(asked).await.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+}
+
+/// All problems in a line each.
+fn sentences(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+}

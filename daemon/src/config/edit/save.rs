@@ -1,0 +1,36 @@
+//! Puts new content in a file's place, as a whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Writes beside the file, syncs, renames over it. A link stays a link, and the mode stays.
+/// Says whether the file still held `before`; only then it is replaced.
+pub(super) fn replace(file: &Path, content: &[u8], before: &[u8]) -> io::Result<bool> {
+    let target = fs::canonicalize(file)?;
+    let permissions = fs::metadata(&target)?.permissions();
+    let folder = target.parent().unwrap_or(Path::new("/"));
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    // Hidden, so that no `include` pattern matches it.
+    let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let replaced = write_new(&beside, content, permissions)
+        // As late as can be: somebody may have saved while this was written.
+        .and_then(|()| Ok(fs::read(&target)? == before))
+        .and_then(|same| if same { fs::rename(&beside, &target).map(|()| true) } else { Ok(false) });
+    if !matches!(replaced, Ok(true)) {
+        // What went wrong first is what matters.
+        drop(fs::remove_file(&beside));
+        return replaced;
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(true)
+}
+
+fn write_new(file: &Path, content: &[u8], permissions: fs::Permissions) -> io::Result<()> {
+    // Closed to others until it has the mode of the file it replaces: it may hold secrets.
+    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    new.set_permissions(permissions)?;
+    new.write_all(content)?;
+    new.sync_all()
+}
