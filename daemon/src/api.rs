@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
 use crate::clock::Now;
+use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
 use crate::plan::{Plan, Planned, Reload};
@@ -32,12 +33,15 @@ mod track;
 mod why;
 
 pub use edit::{Edited, NotEdited, Wish};
+pub use track::Claims;
 
 /// What is asked of whoever loads the config; answered when it has taken effect or has been
 /// refused.
 pub enum Asked {
     Reload(oneshot::Sender<Arc<Reload>>),
     Edit(Box<Wish>, oneshot::Sender<Result<Edited, NotEdited>>),
+    /// The config as an edit would make it.
+    Rehearse(Box<Wish>, oneshot::Sender<Result<Arc<Config>, NotEdited>>),
 }
 
 /// Everything the API looks at. All of it belongs to others.
@@ -49,6 +53,7 @@ pub struct Api {
     pub pinger: Pinger,
     /// Good for the Webhooks API where no users are configured.
     pub admin: Token,
+    pub claims: Claims,
     /// Whether the store takes no events.
     pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
     pub about: About,

@@ -10,8 +10,9 @@ use super::{Api, Refusal, Reply, Wish};
 use crate::config::ValidationMode;
 use crate::config::edit::{Edit, Field};
 use crate::deliver::rule;
-use crate::delivery::Standing;
+use crate::delivery::{Standing, SubscriptionId};
 use crate::plan::Planned;
+use crate::store;
 use crate::track::Wanted;
 
 #[derive(Default, Deserialize)]
@@ -68,9 +69,15 @@ impl Api {
         if !planned.meant.enabled {
             self.write_enabled(&planned, true).await?;
         }
-        self.store.set_standing(planned.id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
-        self.store.release_held(planned.id).await?;
+        self.open(planned.id).await?;
         self.after_edit(&planned)
+    }
+
+    /// Sends what waited: whatever failed before no longer counts.
+    pub(super) async fn open(&self, id: SubscriptionId) -> Result<(), store::Error> {
+        self.store.set_standing(id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
+        self.store.release_held(id).await?;
+        Ok(())
     }
 
     pub(super) async fn disable(&self, name: &str) -> Reply {
@@ -86,7 +93,7 @@ impl Api {
     }
 
     /// Writes `enabled` into the file and waits until that is live.
-    async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), Refusal> {
+    pub(super) async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), Refusal> {
         let (name, fields) = (planned.name().to_owned(), vec![Field::new("enabled", enabled)]);
         let edit = Edit::Change { name, rename: None, fields };
         self.edit(Wish::Edit { edit, secret: None }).await?;

@@ -2,7 +2,8 @@
 //! so that a client changes only its base URL. Which of this is Track's and which our decision
 //! is written down in `docs/webhooks-api.md`.
 //!
-//! Who asks is settled in `track/caller.rs`; the texts are in `crate::track`.
+//! Who asks is settled in `track/caller.rs`, what they want is read in `track/input.rs`, changes
+//! are made in `track/change.rs`; the texts themselves are in `crate::track`.
 
 use std::sync::Arc;
 
@@ -24,8 +25,12 @@ use caller::Caller;
 use output::Subscription;
 
 mod caller;
+mod change;
 mod events;
+mod input;
 mod output;
+
+pub use change::Claims;
 
 /// What `/limits` says where there is no limit: as many as nobody needs, and still a number.
 const UNLIMITED: usize = 10_000;
@@ -62,6 +67,22 @@ impl Api {
                 let caller = self.caller(question, &plan, workspace)?;
                 refuse_body(body)?;
                 Ok(self.list(&plan, &caller))
+            }
+            (&Method::POST, ["subscriptions", workspace]) => {
+                let caller = self.caller(question, &plan, workspace)?;
+                self.create(&plan, &caller, body).await
+            }
+            (&Method::PUT, ["subscriptions", workspace, subscription]) => {
+                let caller = self.caller(question, &plan, workspace)?;
+                self.replace(&plan, theirs(&plan, &caller, workspace, subscription)?, body).await
+            }
+            (&Method::PATCH, ["subscriptions", workspace, subscription]) => {
+                let caller = self.caller(question, &plan, workspace)?;
+                self.switch(&plan, theirs(&plan, &caller, workspace, subscription)?, body).await
+            }
+            (&Method::DELETE, ["subscriptions", workspace, subscription]) => {
+                let caller = self.caller(question, &plan, workspace)?;
+                self.delete(theirs(&plan, &caller, workspace, subscription)?).await
             }
             (&Method::GET, ["subscriptions", workspace, subscription, "events"]) => {
                 let caller = self.caller(question, &plan, workspace)?;
