@@ -5,9 +5,12 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::harness::receiver::signature;
 use crate::harness::{Answer, Curl, Gate, Receiver, Relay, SECRET, curl, event, wait_until};
 
 const NO_ACCESS: &str = "User not found/accessible for workspace";
+
+const SIGNATURE: &str = "x-webhook-signature-256";
 
 const WORKSPACE: &str = "/subscriptions/4200017";
 
@@ -413,13 +416,58 @@ fn without_an_echo_it_is_there_and_gets_nothing() {
     assert_eq!(relay.decision(1, "all")["outcome"], "skipped_not_validated");
     let status = relay.cli(&["list"]);
     let url = relay.subscription("all")["validation_code_url"].as_str().unwrap().to_owned();
-    for said in ["trackrelay validate all", &url] {
+    let command = format!("trackrelay validate all --config {}", relay.config().display());
+    for said in [&command, &url] {
         assert!(status.stdout.contains(said), "{status:?}");
     }
+    let series =
+        r#"trackrelay_subscription_status{subscription="all",status="not_validated",reason="no_code"}"#;
+    assert_eq!(relay.metric(series), Some(1.0));
+    assert!(relay.cli(&["why", "1", "all"]).stdout.contains(&command));
     curl::open(&url).ok();
     receiver.trust(secret);
     relay.send(&event("tag.created", 2));
     relay.wait_for_outcome(2, "all", "delivered");
+}
+
+/// PUT with all five fields, as the documentation shows it to change a secret.
+#[test]
+fn a_new_secret_signs_at_once_and_goes_where_the_old_one_was() {
+    let receiver = Receiver::start();
+    let table = |name: &str| receiver.table(name);
+    let mut relay = Relay::prepare(&format!(
+        "{}{}",
+        table("text"),
+        table("env").replace(&format!("\"{SECRET}\""), "{ env = \"HOOK_SECRET\" }")
+    ));
+    relay.set_env("HOOK_SECRET", SECRET);
+    relay.start_again();
+    let owner = Curl::with_token(&relay, &relay.token());
+    let kept = with(wish("kept", &receiver.url("kept")), "secret", SECRET.into());
+    owner.ask("POST", WORKSPACE, Some(&kept)).ok();
+    let path = |name: &str| path_of(&relay.subscription(name));
+    let put = |name: &str, secret: &str| {
+        let wish = with(wish(name, &receiver.url(name)), "secret", secret.into());
+        owner.ask("PUT", &path(name), Some(&wish))
+    };
+    receiver.trust("another");
+    for name in ["text", "kept"] {
+        assert_eq!(put(name, "another").ok()["secret"], "another", "{name}");
+        let ping = receiver.pings().pop().unwrap();
+        assert_eq!(ping.header(SIGNATURE).unwrap(), signature("another", &ping.body), "{name}");
+    }
+    let refused = put("env", "another");
+    assert_eq!(refused.status, 409);
+    assert!(refused.json().as_str().unwrap().contains("HOOK_SECRET"), "{refused:?}");
+    assert_eq!(put("env", SECRET).ok()["secret"], SECRET, "nothing to change");
+    relay.send(&event("tag.created", 1));
+    for (name, secret) in [("text", "another"), ("kept", "another"), ("env", SECRET)] {
+        let request = receiver.wait_for_at(name, 1).remove(0);
+        assert_eq!(request.header(SIGNATURE).unwrap(), signature(secret, &request.body), "{name}");
+    }
+    let written = config(&relay);
+    assert_eq!(written.matches("another").count(), 1, "{written}");
+    assert!(!written.contains(SECRET) && !relay.log().contains("another"), "{written}");
 }
 
 #[test]

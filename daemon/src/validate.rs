@@ -99,7 +99,7 @@ async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: Subscriptio
         };
         match pinged {
             Ok(pinged) if pinged.validated => return,
-            Ok(pinged) => report(&planned, &pinged, round),
+            Ok(pinged) => report(&pinger, &planned, &pinged, round),
             Err(error) => {
                 tracing::error!(subscription.name = planned.name(), %error, "failed to write a validation down");
             }
@@ -109,15 +109,17 @@ async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: Subscriptio
 }
 
 /// Said loudly once; the repetitions are for those who look closely.
-fn report(planned: &Planned, pinged: &Pinged, round: usize) {
+fn report(pinger: &Pinger, planned: &Planned, pinged: &Pinged, round: usize) {
     let (name, url) = (planned.name(), &planned.meant.url_text);
     let refusal = pinged.refusal(url, Wanted::Any2xx).map(|refused| refused.to_string());
     let said = refusal.unwrap_or_else(|| "it answered without the validation code".into());
     if round == 0 {
+        let url = pinger.url_to_open(planned, &pinger.store().standing(planned.id).unwrap_or_default());
+        let or_open = url.map(|url| format!(", or open {url}")).unwrap_or_default();
         tracing::warn!(
             subscription.name = name,
             "not validated, so it gets no events: {said}; it must echo `validation_code`, \
-             or run `trackrelay validate {name}`, or set `validation = \"off\"`"
+             or run `trackrelay validate {name}`{or_open}, or set `validation = \"off\"`"
         );
     } else {
         tracing::debug!(subscription.name = name, said, "still not validated");

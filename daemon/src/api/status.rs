@@ -55,7 +55,7 @@ impl Api {
             "disabled_reason": disabled_reason,
             "disabled_at": standing.disabled.as_ref().map(|disabled| disabled.at),
             "status_reason": self.status_reason(planned, &standing),
-            "validation_code_url": self.validation_url(planned, &standing),
+            "validation_code_url": self.pinger.url_to_open(planned, &standing),
             "last_error": standing.pending.as_ref().map(|probe| &probe.said),
             "retry_at": next_try(&standing),
             "url_callback": planned.meant.url_text,
@@ -75,12 +75,6 @@ impl Api {
                 Some(format!("the callback {} has not been validated", planned.meant.url_text))
             }
         }
-    }
-
-    /// Where it can be validated by hand, once a PING has given it a code.
-    pub(super) fn validation_url(&self, planned: &Planned, standing: &Standing) -> Option<String> {
-        let code = standing.validation.code.as_deref().filter(|_| !planned.validated(standing))?;
-        Some(self.pinger.validation_url(planned, code))
     }
 }
 

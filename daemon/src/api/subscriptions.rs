@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Refusal, Reply, Wish};
+use super::{Api, NotEdited, Refusal, Reply, Wish};
 use crate::config::ValidationMode;
 use crate::config::edit::{Edit, Field};
 use crate::deliver::rule;
@@ -41,7 +41,7 @@ impl Api {
         let planned = self.named(name)?;
         let pinged = self.pinger.ping(&planned).await?;
         let standing = self.store.standing(planned.id).unwrap_or_default();
-        let url = self.validation_url(&planned, &standing).filter(|_| !pinged.validated);
+        let url = self.pinger.url_to_open(&planned, &standing).filter(|_| !pinged.validated);
         let message = match pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
             _ if planned.meant.validation == ValidationMode::Off => {
                 "not asked for: `validation = \"off\"`, so it gets events as it is".to_owned()
@@ -93,7 +93,7 @@ impl Api {
     }
 
     /// Writes `enabled` into the file and waits until that is live.
-    pub(super) async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), Refusal> {
+    pub(super) async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), NotEdited> {
         let (name, fields) = (planned.name().to_owned(), vec![Field::new("enabled", enabled)]);
         let edit = Edit::Change { name, rename: None, fields };
         self.edit(Wish::Edit { edit, secret: None }).await?;

@@ -6,6 +6,7 @@
 //! are made in `track/change.rs`; the texts themselves are in `crate::track`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use serde::Serialize;
@@ -35,6 +36,9 @@ pub use change::Claims;
 /// What `/limits` says where there is no limit: as many as nobody needs, and still a number.
 const UNLIMITED: usize = 10_000;
 
+/// After which a client that is told to come back may do so: the store has caught up by then.
+const WAIT: Duration = Duration::from_secs(1);
+
 /// What a call answers with: JSON text, with its keys in Track's order.
 type Reply = Result<Vec<u8>, Refusal>;
 
@@ -49,6 +53,7 @@ impl Api {
     pub(super) async fn webhooks(&self, path: &[&str], question: &Question<'_>) -> Answer {
         match self.answer_of(path, question).await {
             Ok(json) => answer::with_type(StatusCode::OK, "application/json", json),
+            Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, text)) => answer::unavailable(WAIT, text),
             Err(Refusal(status, text)) => answer::refusal(status, text),
         }
     }
@@ -82,7 +87,7 @@ impl Api {
             }
             (&Method::DELETE, ["subscriptions", workspace, subscription]) => {
                 let caller = self.caller(question, &plan, workspace)?;
-                self.delete(theirs(&plan, &caller, workspace, subscription)?).await
+                self.delete(&plan, theirs(&plan, &caller, workspace, subscription)?).await
             }
             (&Method::GET, ["subscriptions", workspace, subscription, "events"]) => {
                 let caller = self.caller(question, &plan, workspace)?;

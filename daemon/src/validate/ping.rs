@@ -56,8 +56,14 @@ impl Pinger {
         &*self.store
     }
 
-    /// The URL that validates a subscription when it is opened; made at the first PING.
-    pub fn validation_url(&self, planned: &Planned, code: &str) -> String {
+    /// The URL that validates a subscription when it is opened, if it needs to be and a PING
+    /// has given it a code.
+    pub fn url_to_open(&self, planned: &Planned, standing: &Standing) -> Option<String> {
+        let code = standing.validation.code.as_deref().filter(|_| !planned.validated(standing))?;
+        Some(self.validation_url(planned, code))
+    }
+
+    fn validation_url(&self, planned: &Planned, code: &str) -> String {
         format!("{}/{}/{}/{code}", self.validate_url, planned.workspace_id, planned.id)
     }
 

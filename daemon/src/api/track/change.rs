@@ -53,13 +53,13 @@ impl Api {
         }
         let fields = new_fields(&desired, enabled, caller);
         let edit = Edit::Add { name: name.clone(), fields };
-        let meant = self.meant(edit.clone(), None, &name).await?;
+        let meant = self.meant(edit.clone(), None, plan).await?;
         let id = self.enrolled(&name).await.map_err(internal)?;
         let secret = desired.secret.unwrap_or_else(|| self.made_secret(id));
         let proposed = Planned::proposed(id, meant, secret.clone(), plan.config.workspace.id);
         let made = async {
             self.contact(&proposed, Wanted::Exactly200).await?;
-            Ok(self.edit(Wish::Edit { edit, secret: Some(secret) }).await?)
+            self.edit(Wish::Edit { edit, secret: Some(secret) }).await.map_err(|error| refusal(error, plan))
         };
         if let Err(refusal) = made.await {
             self.forget(id).await;
@@ -80,9 +80,8 @@ impl Api {
         let fields = changed_fields(&desired, enabled, &planned.meant);
         let secret = desired.secret.filter(|new| *new != planned.secret);
         let changes = rename.is_some() || secret.is_some() || !fields.is_empty();
-        let now_named = rename.clone().unwrap_or_else(|| name.clone());
         let edit = Edit::Change { name, rename, fields };
-        let meant = self.meant(edit.clone(), secret.clone(), &now_named).await?;
+        let meant = self.meant(edit.clone(), secret.clone(), plan).await?;
         if enabled || meant.url_text != planned.meant.url_text {
             let key = secret.clone().unwrap_or_else(|| planned.secret.clone());
             let proposed = Planned::proposed(planned.id, meant, key, planned.workspace_id);
@@ -90,7 +89,7 @@ impl Api {
         }
         if changes && let Err(refused) = self.edit(Wish::Edit { edit, secret }).await {
             self.withdraw(planned.id).await;
-            return Err(refused.into());
+            return Err(refusal(refused, plan));
         }
         if desired.enabled == Some(true) {
             self.open(planned.id).await.map_err(internal)?;
@@ -105,7 +104,7 @@ impl Api {
             self.contact(planned, Wanted::Exactly200).await?;
         }
         if enabled != planned.meant.enabled {
-            self.write_enabled(planned, enabled).await?;
+            self.write_enabled(planned, enabled).await.map_err(|error| refusal(error, plan))?;
         }
         if enabled {
             self.open(planned.id).await.map_err(internal)?;
@@ -113,10 +112,10 @@ impl Api {
         self.answer_with(planned.id)
     }
 
-    pub(super) async fn delete(&self, planned: &Planned) -> Reply {
+    pub(super) async fn delete(&self, plan: &Plan, planned: &Planned) -> Reply {
         let mut removed = self.shown(planned);
         let edit = Edit::Remove { name: planned.name().to_owned() };
-        self.edit(Wish::Edit { edit, secret: None }).await?;
+        self.edit(Wish::Edit { edit, secret: None }).await.map_err(|error| refusal(error, plan))?;
         removed.deleted_at = Some(super::output::micros(clock::now()));
         Ok(to_json(&removed))
     }
@@ -124,17 +123,19 @@ impl Api {
     fn claim(&self, plan: &Plan, description: &str) -> Result<Claim, Refused> {
         let free = plan.named(description).is_none();
         let claim = free.then(|| self.claims.take(description)).flatten();
-        claim.ok_or_else(|| Refused::DescriptionTaken {
-            description: description.to_owned(),
-            workspace: plan.config.workspace.id,
-        })
+        claim.ok_or_else(|| taken(description, plan))
     }
 
     /// The subscription as the config would have it after an edit, which is checked thereby.
-    async fn meant(&self, edit: Edit, secret: Option<Secret>, name: &str) -> Result<Subscription, Refusal> {
-        let config = self.rehearse(Wish::Edit { edit, secret }).await?;
+    async fn meant(&self, edit: Edit, secret: Option<Secret>, plan: &Plan) -> Result<Subscription, Refusal> {
+        let name = match &edit {
+            Edit::Change { rename: Some(new), .. } => new.clone(),
+            edit => edit.name().to_owned(),
+        };
+        let config = self.rehearse(Wish::Edit { edit, secret }).await;
+        let config = config.map_err(|error| refusal(error, plan))?;
         let meant = config.subscriptions.iter().find(|meant| meant.name == name).cloned();
-        meant.ok_or_else(|| NotEdited::Unknown(name.to_owned()).into())
+        meant.ok_or_else(|| refusal(NotEdited::Unknown(name), plan))
     }
 
     /// An id, so that there is something to validate. A name that has stood in the config
@@ -172,8 +173,8 @@ impl Api {
     /// Nothing stays of a subscription that was not made. One that has been in the config
     /// before is left to wait for its return.
     async fn forget(&self, id: SubscriptionId) {
-        let new = |standing: &crate::delivery::Standing| standing.table_digest.is_none();
-        if self.store.standing(id).is_none_or(|standing| !new(&standing)) {
+        let new = self.store.standing(id).is_some_and(|standing| standing.table_digest.is_none());
+        if !new {
             return self.withdraw(id).await;
         }
         if let Err(error) = self.store.remove(id, clock::now()).await {
@@ -188,6 +189,20 @@ impl Api {
             workspace: plan.config.workspace.id.to_string(),
         })?;
         Ok(to_json(&self.shown(planned)))
+    }
+}
+
+fn taken(description: &str, plan: &Plan) -> Refused {
+    let (description, workspace) = (description.to_owned(), plan.config.workspace.id);
+    Refused::DescriptionTaken { description, workspace }
+}
+
+/// In Track's words where it has some.
+fn refusal(error: NotEdited, plan: &Plan) -> Refusal {
+    match error {
+        NotEdited::Store(error) => internal(error),
+        NotEdited::Exists(name) => taken(&name, plan).into(),
+        error => error.into(),
     }
 }
 
