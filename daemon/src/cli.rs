@@ -34,6 +34,7 @@ pub mod send;
 pub mod status;
 pub mod test;
 pub mod validate;
+pub mod verify;
 pub mod why;
 
 #[derive(Debug, Parser)]
@@ -78,6 +79,7 @@ pub enum Command {
     Replay(replay::Args),
     Test(test::Args),
     Validate(validate::Args),
+    Verify(verify::Args),
     Enable(enable::Args),
     Disable(disable::Args),
     Secret(secret::Args),
@@ -131,6 +133,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Enable(args) => wait(enable::run(args, here)),
         Command::Disable(args) => wait(disable::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),
