@@ -101,6 +101,11 @@ impl Handler for Api {
             (&Method::POST, ["api", "subscriptions", name, "enable"]) => self.enable(name, &body).await,
             (&Method::POST, ["api", "subscriptions", name, "disable"]) => self.disable(name).await,
             (&Method::GET, ["api", "subscriptions", name, "secret"]) => self.secret(name),
+            (&Method::POST, ["api", "subscriptions"]) => self.add(&body).await,
+            (&Method::POST, ["api", "subscriptions", name, "edit"]) => self.change(name, &body).await,
+            (&Method::POST, ["api", "subscriptions", name, "remove"]) => self.remove(name).await,
+            (&Method::POST, ["api", "subscriptions", name, "rotate"]) => self.rotate(name).await,
+            (&Method::POST, ["api", "files"]) => self.save(&body).await,
             (&Method::GET, ["webhooks", "api", "v1", "validate", workspace, subscription, code]) => {
                 self.confirm(workspace, subscription, code).await
             }

@@ -7,16 +7,13 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-use crate::config::{Config, Subscription};
+use crate::config::{Config, Secret, Subscription};
 use crate::deliver::rule;
 use crate::delivery::{MadeSecret, Standing, Validation};
 use crate::store::{self, Enrolled, Store};
 
 /// Standings written at the same time; they share their syncs.
 const AT_ONCE: usize = 512;
-
-/// Letters of a secret made here, as in Track's published sample: about 114 bits.
-const SECRET_LETTERS: usize = 20;
 
 /// The store's word on every subscription of the config, in its order, brought up to date.
 pub(super) async fn enroll(
@@ -81,31 +78,11 @@ fn take_over(meant: &Subscription, standing: &mut Standing, now: Timestamp) {
         standing.validation = Validation { url_callback, ..Validation::default() };
     }
     if meant.secret.is_none() {
-        standing.made_secret.get_or_insert_with(make_secret);
+        standing.made_secret.get_or_insert_with(|| MadeSecret(Secret::make().reveal().to_owned()));
     }
     standing.created_at.get_or_insert(now);
 }
 
 fn other_url(meant: &Subscription, validation: &Validation) -> bool {
     validation.url_callback.as_ref() != Some(&meant.url_text)
-}
-
-/// Letters A to Z and a to z from the system's cryptographic generator.
-pub(super) fn make_secret() -> MadeSecret {
-    const ALPHABET: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let letter = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
-    MadeSecret((0..SECRET_LETTERS).map(letter).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_made_secret_is_twenty_letters_and_never_the_same() {
-        let MadeSecret(secret) = make_secret();
-        assert_eq!(secret.len(), 20);
-        assert!(secret.bytes().all(|byte| byte.is_ascii_alphabetic()));
-        assert_ne!(MadeSecret(secret), make_secret());
-    }
 }
