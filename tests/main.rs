@@ -15,6 +15,7 @@ mod contains_plugins;
 mod crash_matrix;
 mod delivers;
 mod demo;
+mod edits;
 mod endpoints;
 mod examples;
 mod filters;

@@ -112,6 +112,11 @@ impl Handler for Api {
             (&Method::POST, ["api", "subscriptions", name, "enable"]) => self.enable(name, &body).await,
             (&Method::POST, ["api", "subscriptions", name, "disable"]) => self.disable(name).await,
             (&Method::GET, ["api", "subscriptions", name, "secret"]) => self.secret(name),
+            (&Method::POST, ["api", "subscriptions"]) => self.add(&body).await,
+            (&Method::POST, ["api", "subscriptions", name, "edit"]) => self.change(name, &body).await,
+            (&Method::POST, ["api", "subscriptions", name, "remove"]) => self.remove(name).await,
+            (&Method::POST, ["api", "subscriptions", name, "rotate"]) => self.rotate(name).await,
+            (&Method::POST, ["api", "files"]) => self.save(&body).await,
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`"))),
         };
         match reply {

@@ -163,18 +163,6 @@ pub struct Decision {
 #[serde(transparent)]
 pub struct MadeSecret(pub String);
 
-impl MadeSecret {
-    /// Letters, as in Track's published sample: about 114 bits.
-    const LETTERS: usize = 20;
-
-    /// Letters A to Z and a to z from the system's cryptographic generator.
-    pub fn random() -> MadeSecret {
-        const ALPHABET: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let letter = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
-        MadeSecret((0..MadeSecret::LETTERS).map(letter).collect())
-    }
-}
-
 impl fmt::Debug for MadeSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MadeSecret(…)")
@@ -288,14 +276,6 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_made_secret_is_twenty_letters_and_never_the_same() {
-        let MadeSecret(secret) = MadeSecret::random();
-        assert_eq!(secret.len(), 20);
-        assert!(secret.bytes().all(|byte| byte.is_ascii_alphabetic()));
-        assert_ne!(MadeSecret(secret), MadeSecret::random());
-    }
 
     #[test]
     fn a_secret_made_here_is_stored_and_not_printed() {

@@ -4,11 +4,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Api, Asked, Refusal};
-use crate::config::edit::{self, Edit};
+use super::{Api, Asked, Refusal, Reply, decode};
+use crate::config::edit::{self, Edit, Field, SecretHome};
 use crate::config::{Config, Problem, Secret};
 use crate::plan::Reload;
 use crate::store;
@@ -87,7 +91,85 @@ impl From<NotEdited> for Refusal {
     }
 }
 
+/// `POST /api/subscriptions`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    name: String,
+    fields: Vec<Field>,
+}
+
+/// `POST /api/subscriptions/{name}/edit`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    rename: Option<String>,
+    #[serde(default)]
+    fields: Vec<Field>,
+}
+
+/// `POST /api/files`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Save {
+    file: PathBuf,
+    text: String,
+    expected: String,
+}
+
 impl Api {
+    pub(super) async fn add(&self, body: &Bytes) -> Reply {
+        let Add { name, fields } = read(body)?;
+        keyed(&fields)?;
+        let edit = Edit::Add { name: name.clone(), fields };
+        self.edit(Wish::Edit { edit, secret: None }).await?;
+        self.stands(&name)
+    }
+
+    pub(super) async fn change(&self, name: &str, body: &Bytes) -> Reply {
+        let planned = self.named(name)?;
+        let (name, Change { rename, fields }) = (planned.name().to_owned(), read(body)?);
+        keyed(&fields)?;
+        let after = rename.clone().unwrap_or_else(|| name.clone());
+        self.edit(Wish::Edit { edit: Edit::Change { name, rename, fields }, secret: None }).await?;
+        self.stands(&after)
+    }
+
+    /// Of one that is in no file any more, it ends what still waits.
+    pub(super) async fn remove(&self, name: &str) -> Reply {
+        let name = decode(name);
+        if self.store.named(&name).is_none() {
+            self.subscription_of(&name)?;
+        }
+        let edit = Edit::Remove { name: name.clone() };
+        let edited = self.edit(Wish::Edit { edit, secret: None }).await?;
+        Ok(json!({ "name": name, "cancelled": edited.cancelled }))
+    }
+
+    /// The answer says where the secret is, not what it is.
+    pub(super) async fn rotate(&self, name: &str) -> Reply {
+        let planned = self.named(name)?;
+        let (name, file) = (planned.name().to_owned(), planned.meant.place.file.clone());
+        let edit = Edit::Change { name: name.clone(), rename: None, fields: Vec::new() };
+        self.edit(Wish::Edit { edit, secret: Some(Secret::make()) }).await?;
+        let text = tokio::task::spawn_blocking(move || edit::text(&file).map(|text| (file, text))).await;
+        let (file, text) =
+            text.map_err(|panic| NotEdited::Failed(panic.to_string()))?.map_err(NotEdited::from)?;
+        let kept_in = match SecretHome::of(&file, &text, &name) {
+            SecretHome::File(path) => Some(path),
+            SecretHome::Table => Some(file),
+            SecretHome::Store | SecretHome::Environment(_) => None,
+        };
+        Ok(json!({ "name": name, "kept_in": kept_in }))
+    }
+
+    /// A whole file, as somebody's editor left it.
+    pub(super) async fn save(&self, body: &Bytes) -> Reply {
+        let Save { file, text, expected } = read(body)?;
+        let edited = self.edit(Wish::Save { file, text, expected }).await?;
+        Ok(json!({ "changes": edited.reload.changes, "restart_needed": edited.reload.restart_needed }))
+    }
+
     /// Has a change made, and returns when it is live.
     pub(super) async fn edit(&self, wish: Wish) -> Result<Edited, NotEdited> {
         self.ask_loader(|answer| Asked::Edit(Box::new(wish), answer)).await
@@ -106,6 +188,21 @@ impl Api {
         let (answer, answered) = oneshot::channel();
         self.reloads.send(asked(answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
+    }
+
+    fn stands(&self, name: &str) -> Reply {
+        Ok(self.subscription(&*self.subscription_of(name)?))
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))
+}
+
+fn keyed(fields: &[Field]) -> Result<(), Refusal> {
+    match fields.iter().any(|field| field.key.is_empty()) {
+        true => Err(Refusal::bad("each of `fields` has a `key` of at least one part")),
+        false => Ok(()),
     }
 }
 

@@ -8,9 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml_edit::Document;
 
+use layout::Layout;
 use patch::Patch;
 pub use secret::SecretHome;
 
@@ -41,10 +43,12 @@ pub enum Error {
 
 /// One key of a table and what it is to say, in the order in which new ones are written.
 /// A key may have several parts, such as `headers` and `x-env`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Field {
     pub key: Vec<String>,
     /// Nothing takes the key out.
+    #[serde(default)]
     pub value: Option<toml::Value>,
 }
 
@@ -83,6 +87,18 @@ pub fn draft(file: &Path, edit: &Edit, expected: &str) -> Result<Draft, Error> {
     let text = edit.applied(&before).map_err(|wrong| wrong.of(file))?;
     sound(&text).map_err(|reason| Error::Unfit { file: file.to_owned(), reason })?;
     Ok(Draft { file: file.to_owned(), text, before })
+}
+
+/// Where the table of a subscription begins in a text, if it is there. The text may have
+/// errors: it is looked at in order to mend them.
+pub fn find(text: &str, name: &str) -> Option<usize> {
+    let layout = Layout::of(text);
+    let path = [table::SUBSCRIPTION, name];
+    let headers = layout.sections.iter().filter_map(|section| section.header.as_ref());
+    let headers = headers.filter(|header| header.leads_to(&path)).map(|header| header.at.start);
+    let spots = layout.along(&path);
+    let entries = spots.iter().filter(|spot| spot.path.len() >= path.len());
+    headers.chain(entries.map(|spot| spot.entry.at().start)).min()
 }
 
 /// What a file holds.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-use crate::config::{Config, Subscription};
+use crate::config::{Config, Secret, Subscription};
 use crate::deliver::rule;
 use crate::delivery::{MadeSecret, Standing, Validation};
 use crate::store::{self, Enrolled, Store};
@@ -80,7 +80,7 @@ fn take_over(meant: &Subscription, standing: &mut Standing, now: Timestamp) {
         standing.validation = proposed.unwrap_or_else(unknown);
     }
     if meant.secret.is_none() {
-        standing.made_secret.get_or_insert_with(MadeSecret::random);
+        standing.made_secret.get_or_insert_with(|| MadeSecret(Secret::make().reveal().to_owned()));
     }
     standing.created_at.get_or_insert(now);
 }

@@ -148,8 +148,7 @@ impl Api {
 
     fn made_secret(&self, id: SubscriptionId) -> Secret {
         let standing = self.store.standing(id).unwrap_or_default();
-        let MadeSecret(text) = standing.made_secret.clone().unwrap_or_else(MadeSecret::random);
-        Secret::new(text)
+        standing.made_secret.as_ref().map_or_else(Secret::make, |MadeSecret(text)| Secret::new(text.clone()))
     }
 
     /// PINGs it as it is about to be. One PING is both the probe and the validation.

@@ -4,6 +4,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Between looks whether a folder is free, and how many: two seconds.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 200;
 
 /// Writes beside the file, syncs, renames over it. A link stays a link, and the mode stays.
 /// Says whether the file still held `before`; only then it is replaced.
@@ -12,6 +19,7 @@ pub(super) fn replace(file: &Path, content: &[u8], before: &[u8]) -> io::Result<
     let permissions = fs::metadata(&target)?.permissions();
     let folder = target.parent().unwrap_or(Path::new("/"));
     let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let _alone = lock(folder)?;
     // Hidden, so that no `include` pattern matches it.
     let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
     let replaced = write_new(&beside, content, permissions)
@@ -25,6 +33,19 @@ pub(super) fn replace(file: &Path, content: &[u8], before: &[u8]) -> io::Result<
     }
     File::open(folder)?.sync_all()?;
     Ok(true)
+}
+
+/// Keeps other commands from replacing a file in this folder between our look and our rename.
+/// A file system that knows no locks, or one that is held for too long, is done without.
+fn lock(folder: &Path) -> io::Result<File> {
+    let folder = File::open(folder)?;
+    for _ in 0..LOOKS {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOOK),
+            _ => break,
+        }
+    }
+    Ok(folder)
 }
 
 fn write_new(file: &Path, content: &[u8], permissions: fs::Permissions) -> io::Result<()> {

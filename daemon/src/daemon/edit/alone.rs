@@ -2,6 +2,7 @@
 //! the store's lock while it needs the store.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Known, Prepared, end, prepare};
 use crate::api::{NotEdited, Wish};
@@ -11,11 +12,15 @@ use crate::config::{Config, load};
 use crate::daemon::PLUGIN_CACHE;
 use crate::plan::Guests;
 use crate::plugin::Host;
-use crate::store::{Store, sqlite::SqliteStore};
+use crate::store::{self, Store, sqlite::SqliteStore};
 
 /// Another command may edit at the same time; whoever comes second starts again from what
 /// the first has written.
 const TRIES: u32 = 50;
+
+/// Another command has the store for a moment only; a daemon would have it for good.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 60;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -69,8 +74,17 @@ async fn open(config: &Config, prepared: &Prepared) -> Result<Option<Box<dyn Sto
     if !prepared.asks_the_store(config.store.path.exists()) {
         return Ok(None);
     }
+    for _ in 1..LOOKS {
+        match open_once(config).await {
+            Err(NotEdited::Store(store::Error::InUse { .. })) => tokio::time::sleep(LOOK).await,
+            opened => return opened.map(Some),
+        }
+    }
+    open_once(config).await.map(Some)
+}
+
+async fn open_once(config: &Config) -> Result<Box<dyn Store>, NotEdited> {
     let path = config.store.path.clone();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await;
-    let opened = opened.map_err(|panic| NotEdited::Failed(panic.to_string()))??;
-    Ok(Some(Box::new(opened)))
+    Ok(Box::new(opened.map_err(|panic| NotEdited::Failed(panic.to_string()))??))
 }
