@@ -202,6 +202,21 @@ fn internal(error: store::Error) -> Refusal {
     }
 }
 
+/// The text of an answer.
 fn to_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     serde_json::to_vec(value).expect("our own answers have text keys and finite numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_is_an_internal_error_and_a_busy_one_is_not() {
+        let failed = store::Error::Failed { path: "/home/ana/store".into(), reason: "disk full".into() };
+        let Refusal(status, text) = internal(failed);
+        assert_eq!((status.as_u16(), text.as_str()), (500, "Internal Server Error"));
+        let Refusal(status, text) = internal(store::Error::Busy(WAIT));
+        assert_eq!(status, 503, "{text}");
+    }
 }

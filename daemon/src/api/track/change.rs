@@ -139,8 +139,11 @@ impl Api {
     }
 
     /// An id, so that there is something to validate. A name that has stood in the config
-    /// before comes back with what it was.
+    /// before comes back with what it was, unless it was deleted and a crash cut that short.
     async fn enrolled(&self, name: &str) -> Result<SubscriptionId, store::Error> {
+        if let Some(ending) = self.store.named(name).filter(|known| known.standing.ending) {
+            self.store.remove(ending.id, clock::now()).await?;
+        }
         let enrolled = self.store.enroll(&[name.to_owned()], clock::now()).await?;
         let failed = || store::Error::NameTaken(name.to_owned());
         enrolled.first().map(|enrolled| enrolled.id).ok_or_else(failed)

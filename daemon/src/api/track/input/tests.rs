@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -131,5 +132,44 @@ fn a_patch_says_enabled() {
     assert_eq!(enabled(br#"{"enabled":false}"#).ok(), Some(false));
     for body in ["{}", r#"{"enabled":null}"#, r#"{"enabled":1}"#, ""] {
         assert!(enabled(body.as_bytes()).is_err(), "{body}");
+    }
+}
+
+/// Anything that can stand for a value, the right thing included.
+fn any_value() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        Just("tag"),
+        Just("created"),
+        Just("*"),
+        Just(""),
+        Just("http://a.test/"),
+        Just("\u{0}é")
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        word.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let pair = (inner.clone(), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..3).prop_map(Value::from),
+            pair.prop_map(|(entity, action)| json!({ "entity": entity, "action": action })),
+        ]
+    })
+}
+
+proptest! {
+    /// Whatever stands in a body, it is taken as a whole or refused with 400.
+    #[test]
+    fn no_body_is_half_taken(key in "description|event_filters|url_callback|enabled|secret", value in any_value()) {
+        match Desired::read(&body(&key, value.clone()), Limit::Off) {
+            Err(Refusal(status, text)) => prop_assert!(status == 400 && !text.is_empty(), "{text}"),
+            Ok(desired) => {
+                prop_assert!(!desired.description.trim().is_empty() && !desired.event_filters.is_empty());
+                prop_assert!(callback_of(&desired.url_text).is_ok());
+            }
+        }
     }
 }
