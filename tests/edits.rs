@@ -261,10 +261,11 @@ fn many_commands_at_once_lose_nothing() {
             relay.stop();
         }
         let one = |n: usize| {
-            let (name, kind) = (format!("s{n}-{daemon}"), if n % 2 == 0 { "tag.*" } else { "task.*" });
+            let (name, kind) =
+                (format!("s{n}-{daemon}"), if n.is_multiple_of(2) { "tag.*" } else { "task.*" });
             ok(relay.cli(&["add", &name, "--url", "http://127.0.0.1:9/", "--event", kind, "--disabled"]));
             ok(relay.cli(&["edit", &name, "--set", "timeout=7s"]));
-            if n % 3 == 0 {
+            if n.is_multiple_of(3) {
                 ok(relay.cli(&["rm", &name, "--yes"]));
             }
         };
