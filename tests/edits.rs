@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::receiver::signature;
 use crate::harness::relay::{BASE, Output};
-use crate::harness::{Answer, Receiver, Relay, SECRET, event};
+use crate::harness::{Answer, Gate, Receiver, Relay, SECRET, event};
 
 mod by_hand;
 mod secrets;
@@ -261,10 +261,11 @@ fn many_commands_at_once_lose_nothing() {
             relay.stop();
         }
         let one = |n: usize| {
-            let (name, kind) = (format!("s{n}-{daemon}"), if n % 2 == 0 { "tag.*" } else { "task.*" });
+            let (name, kind) =
+                (format!("s{n}-{daemon}"), if n.is_multiple_of(2) { "tag.*" } else { "task.*" });
             ok(relay.cli(&["add", &name, "--url", "http://127.0.0.1:9/", "--event", kind, "--disabled"]));
             ok(relay.cli(&["edit", &name, "--set", "timeout=7s"]));
-            if n % 3 == 0 {
+            if n.is_multiple_of(3) {
                 ok(relay.cli(&["rm", &name, "--yes"]));
             }
         };
@@ -360,6 +361,30 @@ fn what_is_removed_is_cancelled_and_nobody_inherits_it() {
         let nobody = relay.cli(&["rm", "b", "--yes"]);
         assert!(nobody.code == 1 && nobody.stderr.contains("no subscription `b`"), "{nobody:?}");
     }
+}
+
+#[test]
+fn what_is_under_way_when_it_is_removed_ends_quietly() {
+    let receiver = Receiver::start();
+    let gate = Gate::default();
+    let held = gate.clone();
+    receiver.answer(move |request, _| Answer::proper(request).when(&held));
+    let unasked = receiver.table("b").replace("\"off\"", "\"required\"");
+    let relay = Relay::start(&(receiver.table("a") + &unasked));
+    receiver.wait_for_pings(1);
+    relay.send_all(&[event("tag.created", 1), event("tag.created", 2)]);
+    receiver.wait_for_at("a", 1);
+    ok(relay.cli(&["rm", "a", "--yes"]));
+    ok(relay.cli(&["rm", "b", "--yes"]));
+    gate.open();
+    // What answers after them shows that both have landed.
+    relay.save(&receiver.table("c"));
+    relay.wait_for_status("c", "enabled");
+    relay.send(&event("tag.created", 3));
+    relay.wait_for_outcome(3, "c", "delivered");
+    assert_eq!(relay.decision(1, "a")["outcome"], "cancelled");
+    let log = relay.log();
+    assert!(!log.contains("ERROR") && !log.contains("failed"), "{log}");
 }
 
 #[test]

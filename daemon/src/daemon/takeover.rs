@@ -88,3 +88,25 @@ fn take_over(meant: &Subscription, standing: &mut Standing, now: Timestamp) {
 fn other_url(meant: &Subscription, validation: &Validation) -> bool {
     validation.url_callback.as_ref() != Some(&meant.url_text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::config::fixture;
+    use crate::store::memory::MemoryStore;
+
+    /// Died after the mark and before the table was gone.
+    #[tokio::test]
+    async fn a_deletion_that_was_cut_short_makes_nobody_an_heir() {
+        let (store, now) = (MemoryStore::new(), clock::now());
+        let config = fixture::config(vec![fixture::subscription("a")]);
+        let before = enroll(&store, &config, now).await.unwrap().remove(0);
+        let mark = |standing: &mut Standing| standing.ending = true;
+        store.set_standing(before.id, &mark).await.unwrap();
+        let after = enroll(&store, &config, now).await.unwrap().remove(0);
+        assert!(after.id > before.id && !after.standing.ending);
+        assert_ne!(after.standing.made_secret, before.standing.made_secret);
+        assert_eq!(enroll(&store, &config, now).await.unwrap().remove(0).id, after.id);
+    }
+}

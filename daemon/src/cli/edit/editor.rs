@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::failure::Failure;
 
@@ -52,7 +53,10 @@ impl Copy {
         // The shell splits what may have arguments, as in `EDITOR="code --wait"`.
         command.args(["-c", &format!("{editor} \"$@\""), "sh"]);
         command.args(takes_line(&editor).then(|| format!("+{line}"))).arg(&self.path);
+        // Ctrl-C is the editor's as long as it runs.
+        let caught = [SignalKind::interrupt(), SignalKind::quit()].map(signal);
         let ended = command.status().with_context(|| format!("cannot start the editor `{editor}`"))?;
+        drop(caught);
         match ended.success() {
             true => Ok(()),
             false => Err(Failure::failed(format!(

@@ -1,6 +1,6 @@
 //! Edits, byte for byte.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use super::*;
 
@@ -103,16 +103,20 @@ fn line_ends_stay_as_they_are() {
 }
 
 #[test]
-fn mode_and_link_stay() {
+fn mode_owner_and_link_stay() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("elsewhere")).unwrap();
     let (target, link) = (folder.path().join("elsewhere/real.toml"), folder.path().join("config.toml"));
     fs::write(&target, COMMENTED).unwrap();
     fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
     symlink("elsewhere/real.toml", &link).unwrap();
+    // Only root can give a file away.
+    let owner = if rustix::process::getuid().is_root() { 4711 } else { rustix::process::getuid().as_raw() };
+    chown(&target, Some(owner), None).unwrap();
     assert!(set_enabled(&link, "a", false, &hash(COMMENTED.as_bytes())).unwrap());
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("elsewhere/real.toml"));
-    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    let edited = fs::metadata(&target).unwrap();
+    assert_eq!((edited.mode() & 0o777, edited.uid()), (0o640, owner));
     assert!(fs::read_to_string(&target).unwrap().contains("enabled = false"));
 }
 
