@@ -151,6 +151,8 @@ impl Daemon {
         let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let takes = Arc::clone(&source);
         let store_failing = Box::new(move || takes.store_failing());
+        let takes = Arc::clone(&source);
+        let sources = Box::new(move || takes.seen());
         let api = Api {
             store: Arc::clone(&store),
             plan: plan.clone(),
@@ -158,6 +160,7 @@ impl Daemon {
             reloads,
             pinger: pinger.clone(),
             store_failing,
+            sources,
             about,
         };
         let token_file = token.path().to_owned();

@@ -32,6 +32,8 @@ pub struct Plan {
     by_name: HashMap<String, Arc<Planned>>,
     index: Index,
     guests: HashMap<String, Arc<Plugin>>,
+    /// The secret of each source, ready for checking.
+    sources: HashMap<String, Key>,
 }
 
 /// A subscription with everything needed to serve it.
@@ -81,7 +83,9 @@ impl Plan {
         let by_name =
             subscriptions.iter().map(|planned| (planned.meant.name.clone(), Arc::clone(planned))).collect();
         let index = Index::new(&subscriptions);
-        Plan { number, config, subscriptions, by_id, by_name, index, guests: guests.plugins }
+        let sources = config.sources.iter().map(|source| (source.name.clone(), Key::new(&source.secret)));
+        let (sources, guests) = (sources.collect(), guests.plugins);
+        Plan { number, config, subscriptions, by_id, by_name, index, guests, sources }
     }
 
     /// The subscriptions one of whose event filters matches. Costs what matches, not what exists.
@@ -95,6 +99,11 @@ impl Plan {
 
     pub fn named(&self, name: &str) -> Option<&Arc<Planned>> {
         self.by_name.get(name)
+    }
+
+    /// What deliveries of Track to this source must be signed with.
+    pub fn source(&self, name: &str) -> Option<&Key> {
+        self.sources.get(name)
     }
 
     /// Names of plugins that are in both but not the same.

@@ -20,6 +20,7 @@ impl Api {
             "config": config(&plan.config.path, &reload),
             "store": if (self.store_failing)() { "failing" } else { "ok" },
             "subscriptions": subscriptions,
+            "sources": (self.sources)(),
         })
     }
 
