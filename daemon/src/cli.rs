@@ -33,6 +33,7 @@ pub mod secret;
 pub mod send;
 pub mod status;
 pub mod test;
+pub mod upstream;
 pub mod validate;
 pub mod why;
 
@@ -81,6 +82,7 @@ pub enum Command {
     Enable(enable::Args),
     Disable(disable::Args),
     Secret(secret::Args),
+    Upstream(upstream::Args),
     Demo(demo::Args),
     Init(init::Args),
     Schema(schema::Args),
@@ -131,6 +133,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Enable(args) => wait(enable::run(args, here)),
         Command::Disable(args) => wait(disable::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Upstream(args) => upstream::run(args, here),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),

@@ -23,7 +23,7 @@ fn every_help_has_an_example() {
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
         seen += 1;
     }
-    assert_eq!(seen, 19, "trackrelay itself, 17 commands and `secret show`");
+    assert_eq!(seen, 21, "trackrelay itself, 18 commands, `secret show` and `upstream plan`");
 }
 
 #[test]
@@ -72,6 +72,8 @@ fn wrong_usage_is_2() {
         "trackrelay why seven",
         "trackrelay replay",
         "trackrelay secret",
+        "trackrelay upstream",
+        "trackrelay upstream plan --fit enterprise",
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
