@@ -35,6 +35,7 @@ pub mod status;
 pub mod test;
 pub mod upstream;
 pub mod validate;
+pub mod verify;
 pub mod why;
 
 #[derive(Debug, Parser)]
@@ -79,6 +80,7 @@ pub enum Command {
     Replay(replay::Args),
     Test(test::Args),
     Validate(validate::Args),
+    Verify(verify::Args),
     Enable(enable::Args),
     Disable(disable::Args),
     Secret(secret::Args),
@@ -134,6 +136,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Disable(args) => wait(disable::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
         Command::Upstream(args) => upstream::run(args, here),
+        Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),

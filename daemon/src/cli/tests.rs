@@ -23,7 +23,7 @@ fn every_help_has_an_example() {
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
         seen += 1;
     }
-    assert_eq!(seen, 21, "trackrelay itself, 18 commands, `secret show` and `upstream plan`");
+    assert_eq!(seen, 22, "trackrelay itself, 19 commands, `secret show` and `upstream plan`");
 }
 
 #[test]
