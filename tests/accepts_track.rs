@@ -280,8 +280,14 @@ fn a_source_comes_changes_and_goes_without_a_restart() {
     assert_eq!((status(1, SECRET), status(2, "another")), (200, 401));
     save(&source("track", "another"));
     assert_eq!((status(3, SECRET), status(4, "another")), (401, 200));
+    std::fs::write(relay.path("of-track"), "from a file\n").unwrap();
+    save("\n[source.track]\nsecret = { file = \"of-track\" }\n");
+    assert_eq!((status(5, "another"), status(5, "from a file")), (401, 200));
+    std::fs::write(relay.path("of-track"), "rotated\n").unwrap();
+    assert_eq!(relay.cli(&["reload"]).code, 0);
+    assert_eq!((status(6, "from a file"), status(6, "rotated")), (401, 200));
     save("");
-    assert_eq!(status(5, "another"), 404);
+    assert_eq!(status(7, "rotated"), 404);
     assert_eq!(relay.status()["sources"], json!([]));
-    assert_eq!(relay.log().matches("config in force: source `track` changed").count(), 3);
+    assert_eq!(relay.log().matches("config in force: source `track` changed").count(), 5);
 }
