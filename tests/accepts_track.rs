@@ -1,6 +1,7 @@
 //! Track's own deliveries are taken as they are once their signature is proven, and what is
 //! not proven leaves nothing behind.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::receiver::signature;
@@ -290,4 +291,32 @@ fn a_source_comes_changes_and_goes_without_a_restart() {
     assert_eq!(status(7, "rotated"), 404);
     assert_eq!(relay.status()["sources"], json!([]));
     assert_eq!(relay.log().matches("config in force: source `track` changed").count(), 5);
+}
+
+/// Another relay stands in for Track: it validates us, signs, and tries again what it heard
+/// no answer to. What it delivers goes on from here, once.
+#[test]
+fn another_relay_delivers_as_track_does() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&(receiver.table("all") + &source("track", SECRET)));
+    let waits = vec!["\"100ms\""; 50].join(", ");
+    let track = Relay::start(&format!(
+        "\n[subscription.upstream]\nurl_callback = \"http://{}/track/track\"\nevent_filters = [\"*.*\"]\n\
+         secret = \"{SECRET}\"\ntimeout = \"300ms\"\nretry = [{waits}]\ndisable_after = 1000\n",
+        relay.tcp()
+    ));
+    track.wait_for("upstream", "is validated by the answer to its PING", |it| it["validated_at"].is_string());
+    let events = |ids: std::ops::Range<i64>| ids.map(|id| event("tag.updated", id)).collect::<Vec<_>>();
+    track.send_all(&events(1..11));
+    receiver.wait_for(10);
+    // What it was sent while it stood still it takes afterwards, and the answer comes too late.
+    relay.signal(Signal::STOP);
+    track.send_all(&events(11..21));
+    track.wait_for("upstream", "hears nothing", |it| it["failed_attempts"].as_u64() > Some(1));
+    relay.signal(Signal::CONT);
+    track.wait_for("upstream", "has delivered everything", |it| it["delivered"] == 20 && it["pending"] == 0);
+    receiver.wait_for(20);
+    assert_eq!(receiver.ids_at("all"), (1..21).collect::<Vec<_>>());
+    let duplicates = relay.metric("trackrelay_events_duplicate_total{source=\"track\"}");
+    assert!(duplicates > Some(0.0), "{duplicates:?}");
 }
