@@ -145,7 +145,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
 }
 
 /// One thread is plenty for a command that asks the daemon.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from)?;
     runtime.block_on(command)
