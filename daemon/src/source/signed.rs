@@ -152,20 +152,17 @@ impl Source {
         let proven = matches!(refused, Refused::Read(_) | Refused::Store(_));
         let (at, reason, said) = (clock::now(), refused.reason(), refused.to_string());
         let unsaid = self.signed.recent.refused(name, LastRefusal { at, reason, said }, proven);
-        match (refused, unsaid) {
-            (_, None) => debug!(source = name, reason, "delivery refused: {refused}"),
-            // What is wrong with the store is said for all ways in at once.
-            (Refused::Store(_), _) => debug!(source = name, reason, "delivery refused: {refused}"),
-            (Refused::Unproven(_), Some(unsaid)) => warn!(
-                source = name,
-                "delivery refused: {refused}. With its body in a file, `trackrelay verify FILE --secret … \
-                 --signature …` tells which mistake would explain it{}",
-                and_more(unsaid)
-            ),
-            (_, Some(unsaid)) => {
-                warn!(source = name, reason, "delivery refused: {refused}{}", and_more(unsaid));
+        let Some(unsaid) = unsaid else {
+            return debug!(source = name, reason, "delivery refused: {refused}");
+        };
+        let way = match refused {
+            Refused::Unproven(_) => {
+                "; with its body in a file, `trackrelay verify FILE --secret … --signature …` tells which \
+                 mistake would explain it"
             }
-        }
+            _ => "",
+        };
+        warn!(source = name, reason, "delivery refused: {refused}{way}{}", and_more(unsaid));
     }
 
     /// Somebody delivers to a source that is not there: a mistyped URL, or a stranger.
