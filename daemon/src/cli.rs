@@ -38,6 +38,7 @@ pub mod send;
 pub mod status;
 pub mod test;
 pub mod validate;
+pub mod verify;
 pub mod why;
 
 #[derive(Debug, Parser)]
@@ -82,6 +83,7 @@ pub enum Command {
     Replay(replay::Args),
     Test(test::Args),
     Validate(validate::Args),
+    Verify(verify::Args),
     Enable(enable::Args),
     Disable(disable::Args),
     Add(add::Args),
@@ -141,6 +143,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Edit(args) => wait(edit::run(args, here)),
         Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),

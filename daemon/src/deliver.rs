@@ -112,11 +112,12 @@ impl Deliverer {
     /// The way of one delivery to its callback.
     async fn carry(&self, work: &Work) -> Result<Sent, Stop> {
         let (lease, planned) = (&work.lease, &work.planned);
-        let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, clock::now());
+        let now = clock::now();
+        let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
         let guests = stages::Guests::of(&self.store, &self.metrics, planned, lease);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
-        let request = outgoing(planned, message);
+        let request = outgoing(planned, message, &lease.event.id.to_string(), now);
         drill::pass(Point::SendBegun);
         let answered = self.client.send(request, planned.meant.timeout).await;
         drill::pass(Point::SendAnswered);

@@ -8,7 +8,7 @@ use crate::config::{Config, Secret, Subscription, ValidationMode};
 use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
 use crate::event::{Action, Entity};
 use crate::plugin::Plugin;
-use crate::sign::Key;
+use crate::sign::Signer;
 use crate::store::Enrolled;
 
 mod guests;
@@ -40,8 +40,8 @@ pub struct Planned {
     pub meant: Subscription,
     /// The secret in force: the config's, or the one the store made.
     pub secret: Secret,
-    /// The same, ready for signing.
-    pub key: Key,
+    /// Signs with it.
+    pub signer: Signer,
     /// Its plugins, loaded.
     pub entries: Entries,
     pub workspace_id: i64,
@@ -117,6 +117,6 @@ fn planned(meant: &Subscription, entries: Entries, enrolled: Enrolled, workspace
     let made = enrolled.standing.made_secret.clone().map(|MadeSecret(text)| Secret::new(text));
     // One is made before a plan is: an empty secret is what no config may hold.
     let secret = meant.secret.clone().or(made).unwrap_or_else(|| Secret::new(String::new()));
-    let key = Key::new(&secret);
-    Arc::new(Planned { id: enrolled.id, meant: meant.clone(), secret, key, entries, workspace_id })
+    let signer = Signer::new(&meant.signatures, &secret);
+    Arc::new(Planned { id: enrolled.id, meant: meant.clone(), secret, signer, entries, workspace_id })
 }

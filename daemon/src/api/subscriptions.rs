@@ -12,6 +12,7 @@ use crate::config::edit::{Edit, Field};
 use crate::deliver::rule;
 use crate::delivery::Standing;
 use crate::plan::Planned;
+use crate::sign::standard;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,7 +83,8 @@ impl Api {
     }
 
     pub(super) fn secret(&self, name: &str) -> Reply {
-        Ok(json!({ "secret": self.named(name)?.secret.reveal() }))
+        let secret = &self.named(name)?.secret;
+        Ok(json!({ "secret": secret.reveal(), "standard_webhooks": standard::encoded(secret) }))
     }
 
     /// Writes `enabled` into the file and waits until that is live.

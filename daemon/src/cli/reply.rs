@@ -166,6 +166,8 @@ pub struct Validated {
 #[derive(Deserialize)]
 pub struct SecretReply {
     pub secret: String,
+    /// The same for libraries of Standard Webhooks.
+    pub standard_webhooks: String,
 }
 
 /// Event filters as `"entity.action"`, whichever of the two written forms arrives.

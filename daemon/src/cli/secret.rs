@@ -33,11 +33,16 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trackrelay secret show slack")]
+  trackrelay secret show slack
+  trackrelay secret show slack --standard-webhooks")]
 struct Show {
     /// The subscription
     #[arg(value_parser = args::name)]
     name: String,
+
+    /// Print it as libraries of Standard Webhooks take it: `whsec_` and base64
+    #[arg(long)]
+    standard_webhooks: bool,
 
     /// Print one JSON document
     #[arg(long)]
@@ -75,7 +80,10 @@ async fn show(args: &Show, here: &Invocation) -> Result<(), Failure> {
     match args.json {
         true => output::document(&reply.json::<serde_json::Value>()?),
         // Not made harmless as other texts are: a secret must be printed as it is.
-        false => output::facts(&reply.json::<SecretReply>()?.secret),
+        false => {
+            let SecretReply { secret, standard_webhooks } = reply.json()?;
+            output::facts(if args.standard_webhooks { &standard_webhooks } else { &secret })
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Isolation, Limit, OnPluginError, Role, ValidationMode, WhenUnreachable};
+use super::{Isolation, Limit, OnPluginError, Role, SignatureScheme, ValidationMode, WhenUnreachable};
 use crate::delivery::Order;
 
 pub mod leaf;
@@ -204,7 +204,7 @@ pub struct Subscription {
     /// Extra request headers.
     #[schemars(extend("default" = {}, "maxProperties" = 64, "examples" = [{ "x-env": "dev" }]))]
     pub headers: Key<BTreeMap<At<String>, At<String>>>,
-    /// How what is sent is signed.
+    /// How what is sent is signed; each scheme adds headers of its own.
     #[schemars(length(min = 1), extend("default" = ["track"]))]
     pub signatures: Key<Vec<At<SignatureScheme>>>,
 }
@@ -223,14 +223,6 @@ pub struct PluginUse {
     /// Handed to the plugin as JSON.
     #[schemars(extend("default" = {}))]
     pub config: Key<leaf::Anything>,
-}
-
-/// How a request is signed.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SignatureScheme {
-    /// Track's header `X-Webhook-Signature-256`.
-    Track,
 }
 
 /// A subscription's schema without what makes it one.

@@ -27,10 +27,6 @@ pub(super) fn advice(
             "this version keeps events in its own store, not in NATS".to_owned(),
             "remove the key".to_owned(),
         ),
-        ([.., "signatures"], "standard-webhooks") => (
-            "this version signs as Track does; it does not know `standard-webhooks` yet".to_owned(),
-            "write \"track\", or remove the key".to_owned(),
-        ),
         ([], key) if included && main.keys.contains_key(key) => {
             (format!("`{key}` belongs in the main file"), INCLUDED_HINT.to_owned())
         }

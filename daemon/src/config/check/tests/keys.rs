@@ -293,17 +293,6 @@ nats = "nats://127.0.0.1""#,
   |
   = help: remove the key"#,
         ),
-        (
-            r#"[defaults]
-signatures = ["track", "standard-webhooks"]"#,
-            r#"error: this version signs as Track does; it does not know `standard-webhooks` yet
- --> config.toml:2:24
-  |
-2 | signatures = ["track", "standard-webhooks"]
-  |                        ^^^^^^^^^^^^^^^^^^^
-  |
-  = help: write "track", or remove the key"#,
-        ),
     ]);
 }
 
