@@ -16,6 +16,7 @@ mod contains_plugins;
 mod crash_matrix;
 mod delivers;
 mod demo;
+mod edits;
 mod endpoints;
 mod examples;
 mod filters;

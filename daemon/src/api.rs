@@ -25,21 +25,28 @@ use crate::source::Seen;
 use crate::store::{self, Store};
 use crate::validate::Pinger;
 
+mod edit;
 mod replay;
 mod status;
 mod subscriptions;
 mod track;
 mod why;
 
-/// A request for a reload; answered when it has taken effect or has been refused.
-pub type ReloadRequest = oneshot::Sender<Arc<Reload>>;
+pub use edit::{Edited, NotEdited, Wish};
+
+/// What is asked of whoever loads the config; answered when it has taken effect or has been
+/// refused.
+pub enum Asked {
+    Reload(oneshot::Sender<Arc<Reload>>),
+    Edit(Box<Wish>, oneshot::Sender<Result<Edited, NotEdited>>),
+}
 
 /// Everything the API looks at. All of it belongs to others.
 pub struct Api {
     pub store: Arc<dyn Store>,
     pub plan: watch::Receiver<Arc<Plan>>,
     pub reload: watch::Receiver<Arc<Reload>>,
-    pub reloads: mpsc::Sender<ReloadRequest>,
+    pub reloads: mpsc::Sender<Asked>,
     pub pinger: Pinger,
     /// Whether the store takes no events.
     pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
@@ -97,6 +104,11 @@ impl Handler for Api {
             (&Method::POST, ["api", "subscriptions", name, "enable"]) => self.enable(name, &body).await,
             (&Method::POST, ["api", "subscriptions", name, "disable"]) => self.disable(name).await,
             (&Method::GET, ["api", "subscriptions", name, "secret"]) => self.secret(name),
+            (&Method::POST, ["api", "subscriptions"]) => self.add(&body).await,
+            (&Method::POST, ["api", "subscriptions", name, "edit"]) => self.change(name, &body).await,
+            (&Method::POST, ["api", "subscriptions", name, "remove"]) => self.remove(name).await,
+            (&Method::POST, ["api", "subscriptions", name, "rotate"]) => self.rotate(name).await,
+            (&Method::POST, ["api", "files"]) => self.save(&body).await,
             (&Method::GET, ["webhooks", "api", "v1", "validate", workspace, subscription, code]) => {
                 self.confirm(workspace, subscription, code).await
             }
@@ -146,7 +158,7 @@ impl Api {
     async fn load_again(&self) -> Result<Arc<Reload>, Refusal> {
         let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
-        self.reloads.send(answer).await.map_err(|_| stopping())?;
+        self.reloads.send(Asked::Reload(answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())
     }
 }

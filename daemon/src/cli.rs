@@ -9,12 +9,15 @@ use clap::{Parser, Subcommand};
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 
+pub mod add;
 pub mod args;
+pub mod change;
 pub mod check;
 pub mod client;
 pub mod demo;
 pub mod disable;
 pub mod doctor;
+pub mod edit;
 pub mod enable;
 pub mod failure;
 #[cfg(test)]
@@ -26,6 +29,7 @@ pub mod output;
 pub mod reload;
 pub mod replay;
 pub mod reply;
+pub mod rm;
 pub mod run;
 pub mod samples;
 pub mod schema;
@@ -83,6 +87,9 @@ pub enum Command {
     Verify(verify::Args),
     Enable(enable::Args),
     Disable(disable::Args),
+    Add(add::Args),
+    Edit(edit::Args),
+    Rm(rm::Args),
     Secret(secret::Args),
     Upstream(upstream::Args),
     Demo(demo::Args),
@@ -134,6 +141,9 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Validate(args) => wait(validate::run(args, here)),
         Command::Enable(args) => wait(enable::run(args, here)),
         Command::Disable(args) => wait(disable::run(args, here)),
+        Command::Add(args) => wait(add::run(args, here)),
+        Command::Edit(args) => wait(edit::run(args, here)),
+        Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
         Command::Upstream(args) => upstream::run(args, here),
         Command::Verify(args) => verify::run(args),

@@ -28,6 +28,7 @@ use reload::Reloader;
 use reload::fingerprint::Fingerprint;
 use supervise::Supervisor;
 
+pub mod edit;
 mod housekeeping;
 mod reload;
 pub mod shutdown;

@@ -145,6 +145,7 @@ impl Deliverer {
         loop {
             if !self.cancel.is_cancelled()
                 && let Err(error) = self.claim(subscription).await
+                && !matches!(error, store::Error::UnknownSubscription(_))
             {
                 tracing::error!(%subscription, %error, "failed to read what waits");
                 self.metrics.store_failed(error.kind());
@@ -295,6 +296,8 @@ impl Deliverer {
                     ended => self.metrics.delivery_ended(planned.name(), ended.as_str()),
                 }
             }
+            // Removed while this was under way, and so cancelled.
+            Err(store::Error::UnknownSubscription(_)) => {}
             Err(error) => {
                 self.metrics.store_failed(error.kind());
                 tracing::error!(subscription.name = planned.name(), event.id = %event, %error,

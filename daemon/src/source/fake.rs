@@ -100,6 +100,9 @@ impl Store for FakeStore {
     async fn enroll(&self, _: &[String], _: Timestamp) -> Result<Vec<Enrolled>> {
         panic!("{NOT_ASKED}")
     }
+    fn named(&self, _: &str) -> Option<Enrolled> {
+        panic!("{NOT_ASKED}")
+    }
     async fn rename(&self, _: SubscriptionId, _: &str) -> Result<()> {
         panic!("{NOT_ASKED}")
     }
