@@ -7,6 +7,7 @@
 mod harness;
 
 mod accepts;
+mod accepts_track;
 mod breaks;
 mod cli;
 mod clocks;

@@ -22,6 +22,7 @@ use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::{Handler, Question, Token};
+use crate::source::Seen;
 use crate::store::{self, Store};
 use crate::validate::Pinger;
 
@@ -56,6 +57,8 @@ pub struct Api {
     pub claims: Claims,
     /// Whether the store takes no events.
     pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The sources, and what came to them of late.
+    pub sources: Box<dyn Fn() -> Vec<Seen> + Send + Sync>,
     pub about: About,
 }
 

@@ -152,6 +152,8 @@ impl Daemon {
         let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let takes = Arc::clone(&source);
         let store_failing = Box::new(move || takes.store_failing());
+        let takes = Arc::clone(&source);
+        let sources = Box::new(move || takes.seen());
         let api = Api {
             store: Arc::clone(&store),
             plan: plan.clone(),
@@ -161,6 +163,7 @@ impl Daemon {
             admin: token.clone(),
             claims: Claims::default(),
             store_failing,
+            sources,
             about,
         };
         let token_file = token.path().to_owned();

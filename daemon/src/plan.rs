@@ -8,7 +8,7 @@ use crate::config::{Config, Secret, Subscription, ValidationMode};
 use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
 use crate::event::{Action, Entity};
 use crate::plugin::Plugin;
-use crate::sign::Signer;
+use crate::sign::{Key, Signer};
 use crate::store::Enrolled;
 
 mod guests;
@@ -32,6 +32,8 @@ pub struct Plan {
     by_name: HashMap<String, Arc<Planned>>,
     index: Index,
     guests: HashMap<String, Arc<Plugin>>,
+    /// The secret of each source, ready for checking.
+    sources: HashMap<String, Key>,
 }
 
 /// A subscription with everything needed to serve it.
@@ -98,7 +100,9 @@ impl Plan {
         let by_name =
             subscriptions.iter().map(|planned| (planned.meant.name.clone(), Arc::clone(planned))).collect();
         let index = Index::new(&subscriptions);
-        Plan { number, config, subscriptions, by_id, by_name, index, guests: guests.plugins }
+        let sources = config.sources.iter().map(|source| (source.name.clone(), Key::new(&source.secret)));
+        let (sources, guests) = (sources.collect(), guests.plugins);
+        Plan { number, config, subscriptions, by_id, by_name, index, guests, sources }
     }
 
     /// The subscriptions one of whose event filters matches. Costs what matches, not what exists.
@@ -112,6 +116,11 @@ impl Plan {
 
     pub fn named(&self, name: &str) -> Option<&Arc<Planned>> {
         self.by_name.get(name)
+    }
+
+    /// What deliveries of Track to this source must be signed with.
+    pub fn source(&self, name: &str) -> Option<&Key> {
+        self.sources.get(name)
     }
 
     /// Names of plugins that are in both but not the same.

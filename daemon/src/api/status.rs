@@ -21,6 +21,7 @@ impl Api {
             "config": config(&plan.config.path, &reload),
             "store": if (self.store_failing)() { "failing" } else { "ok" },
             "subscriptions": subscriptions,
+            "sources": (self.sources)(),
         })
     }
 
