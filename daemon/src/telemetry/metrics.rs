@@ -311,6 +311,6 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# TYPE trackrelay_")?.split(' ').next())
             .collect();
         assert_eq!(documented, exported);
-        assert_eq!(exported.len(), 14);
+        assert_eq!(exported.len(), 15);
     }
 }
