@@ -1,5 +1,6 @@
 //! What is copied from a broken store into a new one: every row that a tree leads to, then
-//! those that stand where a tree is torn. What is made anew is `copy/anew.rs`.
+//! those that stand where a tree is torn. What waits is
+//! `copy/waiting.rs`, what is made anew `copy/anew.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,11 +15,13 @@ use super::rows::{Cells, Hole, Table, each};
 use super::saved::Saved;
 use super::strays::{Kind, Strays};
 use crate::delivery::{Outcome, Standing};
-use crate::event::{EventId, read};
+use crate::event::{Event, EventId, read};
 use crate::store::event_ids;
+use crate::store::lanes::nanoseconds;
 use crate::store::sqlite::{index, record};
 
 mod anew;
+mod waiting;
 
 /// The ids that were seen.
 struct Seen {
@@ -63,8 +66,9 @@ pub(super) fn copy(from: &Connection, file: &Path, to: &Connection, now: Timesta
         Copy::event,
     )?;
     copy.forget_older_twins()?;
+    copy.keep_deliveries_apart()?;
     let columns = "delivery, seq, subscription, outcome, at, replay, reason, attempts";
-    copy.saved.decisions_doubtful = !copy.table(Kind::Decisions, columns, Copy::decision)?.is_empty();
+    copy.saved.decisions_doubtful |= !copy.table(Kind::Decisions, columns, Copy::decision)?.is_empty();
     let all_that_waits = copy.waiting()?;
     copy.end_doubtful(all_that_waits)?;
     copy.follow_decisions()?;
@@ -202,13 +206,13 @@ impl<'c> Copy<'c> {
         let (Value::Integer(first), Some(routes)) = (&row[10], optional_text(&row[11])) else {
             return Ok(None);
         };
-        let (Ok(routes), Ok(_)) = (
+        let (Ok(routes), Ok(event)) = (
             record::routes(routes),
             read::restore(EventId(*id), created_at, *creator, Bytes::copy_from_slice(received)),
         ) else {
             return Ok(None);
         };
-        if !is_id(*seq) || !is_id(*first) || !self.insert("events", row) {
+        if !is_id(*seq) || !is_id(*first) || !self.insert("events", &as_received(row, &event)) {
             return Ok(None);
         }
         self.seen.event(*id);
@@ -222,7 +226,7 @@ impl<'c> Copy<'c> {
         Ok(Some(()))
     }
 
-    fn decision(&mut self, row: &Cells, found: Found) -> rusqlite::Result<()> {
+    fn decision(&mut self, row: &Cells, _: Found) -> rusqlite::Result<()> {
         let [
             Value::Integer(delivery),
             Value::Integer(seq),
@@ -239,7 +243,8 @@ impl<'c> Copy<'c> {
         let is_known = u8::try_from(*outcome).ok().and_then(Outcome::from_code).is_some();
         let is_whole =
             is_known && *replay & !1 == 0 && record::attempts(optional_text(attempts).flatten()).is_ok();
-        if !is_id(*seq) || !is_id(*delivery) || (found == Found::Astray && !is_whole) {
+        if !is_id(*seq) || !is_id(*delivery) || !is_whole {
+            self.saved.decisions_doubtful = true;
             return Ok(());
         }
         self.seen.seq(*seq);
@@ -249,37 +254,6 @@ impl<'c> Copy<'c> {
             self.seen.subscriptions.entry(*subscription).or_default();
         }
         Ok(())
-    }
-
-    /// Says whether all of it could be read.
-    fn waiting(&mut self) -> rusqlite::Result<bool> {
-        let ids: Vec<i64> = self.seen.subscriptions.keys().copied().collect();
-        let mut all = true;
-        for id in ids {
-            let columns = "subscription, created, event_id, delivery, seq, lane_order, replay, tries, outcome, \
-                 at, reason, attempts";
-            let only = format!("subscription = {id}");
-            let table = Table { name: "waiting", key: "created", columns, only: &only, first: i64::MIN };
-            let holes = each(self.from, &table, |row| {
-                let [_, _, _, Value::Integer(delivery), Value::Integer(seq), ..] = row[..] else {
-                    return Ok(());
-                };
-                if !is_id(seq) || !is_id(delivery) {
-                    return Ok(());
-                }
-                self.seen.seq(seq);
-                self.seen.delivery(delivery);
-                let ended = "SELECT 1 FROM decisions WHERE delivery = ?1 AND outcome NOT IN (0, 3)";
-                if self.has_event(seq)? && !self.to.prepare_cached(ended)?.exists([delivery])? {
-                    // What is nonsense is left out; then it waits from its beginning.
-                    self.insert("waiting", &row);
-                }
-                Ok(())
-            })?;
-            all &= holes.is_empty();
-        }
-        self.broken |= !all;
-        Ok(all)
     }
 
     fn has_event(&self, seq: i64) -> rusqlite::Result<bool> {
@@ -298,6 +272,18 @@ impl<'c> Copy<'c> {
         let inserted = self.to.prepare_cached(&insert).and_then(|mut it| it.execute(params_from_iter(row)));
         inserted.is_ok_and(|rows| rows > 0)
     }
+}
+
+/// The row with all that stands in the event itself as it stands there: what waits is found
+/// by it.
+fn as_received(row: &Cells, event: &Event) -> Cells {
+    let mut row = row.clone();
+    row[5] = event.workspace_id.map_or(Value::Null, Value::Integer);
+    row[6] = Value::Text(event.entity.as_str().to_owned());
+    row[7] = event.entity_id.map_or(Value::Null, Value::Integer);
+    row[8] = Value::Text(event.action.as_str().to_owned());
+    row[13] = Value::Integer(nanoseconds(event.created_at));
+    row
 }
 
 /// Ids ascend from 1 and never come near the end of their range; garbage does, and must not

@@ -29,6 +29,29 @@ impl Copy<'_> {
         self.to.execute(left, []).map(drop)
     }
 
+    /// Deliveries are numbered as their events are. Where garbage has two events share some, the
+    /// one that fits between its neighbours if moved is moved: else one would end the other's.
+    pub(super) fn keep_deliveries_apart(&self) -> rusqlite::Result<()> {
+        let mut rows = self.to.prepare(
+            "SELECT seq, first_delivery, coalesce(json_array_length(routes), 0), \
+             coalesce(lead(first_delivery) OVER (ORDER BY seq), ?1) FROM events ORDER BY seq",
+        )?;
+        let mut rows = rows.query([i64::MAX])?;
+        let (mut free, mut moved) = (1_i64, Vec::new());
+        while let Some(row) = rows.next()? {
+            let (seq, mut first, count, next): (i64, i64, i64, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            let fits = |first: i64| free <= first && first + count <= next;
+            if count > 0 && !fits(first) && fits(free) {
+                moved.push((seq, free));
+                first = free;
+            }
+            free = free.max(first + count);
+        }
+        let mut update = self.to.prepare("UPDATE events SET first_delivery = ?2 WHERE seq = ?1")?;
+        moved.into_iter().try_for_each(|event| update.execute(event).map(drop))
+    }
+
     /// What `waiting` does not know has ended, unless it had only just come: else events that
     /// were pruned long ago would go out again.
     pub(super) fn end_doubtful(&mut self, all_that_waits: bool) -> rusqlite::Result<()> {
