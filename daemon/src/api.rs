@@ -40,8 +40,8 @@ pub struct Api {
     pub reload: watch::Receiver<Arc<Reload>>,
     pub reloads: mpsc::Sender<ReloadRequest>,
     pub pinger: Pinger,
-    /// Whether the store takes no events.
-    pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
+    /// How the store is, in one word.
+    pub store_state: Box<dyn Fn() -> &'static str + Send + Sync>,
     pub about: About,
 }
 

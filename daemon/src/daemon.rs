@@ -150,14 +150,14 @@ impl Daemon {
         let limits = source::Limits::new(plan.borrow().config.listen.max_body);
         let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let takes = Arc::clone(&source);
-        let store_failing = Box::new(move || takes.store_failing());
+        let store_state = Box::new(move || takes.store_state());
         let api = Api {
             store: Arc::clone(&store),
             plan: plan.clone(),
             reload: reload.clone(),
             reloads,
             pinger: pinger.clone(),
-            store_failing,
+            store_state,
             about,
         };
         let token_file = token.path().to_owned();

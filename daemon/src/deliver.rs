@@ -20,6 +20,7 @@ use crate::plan::{Plan, Planned};
 use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
 use client::Client;
+use complaints::Complaints;
 use flights::Flights;
 use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
@@ -29,6 +30,7 @@ use tell::{Told, tell};
 use timers::Timers;
 
 pub mod client;
+mod complaints;
 pub mod envelope;
 mod flights;
 pub mod outgoing;
@@ -60,6 +62,7 @@ struct Deliverer {
     client: Client,
     metrics: Arc<Metrics>,
     flights: Flights,
+    complaints: Complaints,
     /// Asks for a look at a subscription at a later time.
     later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
@@ -76,9 +79,10 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
     let mut timers = Timers::default();
-    let (flights, tracker) = (Flights::default(), TaskTracker::new());
+    let (flights, complaints, tracker) = (Flights::default(), Complaints::default(), TaskTracker::new());
     let watched = plan.clone();
-    let parts = Deliverer { store, plan: watched, client, metrics, flights, later, tracker, cancel };
+    let parts =
+        Deliverer { store, plan: watched, client, metrics, flights, complaints, later, tracker, cancel };
     let deliverer = Arc::new(parts);
     deliverer.fill_all().await;
     loop {
@@ -145,7 +149,7 @@ impl Deliverer {
             if !self.cancel.is_cancelled()
                 && let Err(error) = self.claim(subscription).await
             {
-                tracing::error!(%subscription, %error, "failed to read what waits");
+                self.complaints.failed(subscription, &error);
                 self.metrics.store_failed(error.kind());
                 return self.rest(subscription);
             }
@@ -204,6 +208,7 @@ impl Deliverer {
         generation: u64,
     ) -> store::Result<Option<Vec<Lease>>> {
         let leases = self.store.claim(subscription, take).await?;
+        self.complaints.worked(subscription);
         if self.store.standing(subscription).is_none_or(|now| now.generation == generation) {
             return Ok(Some(leases));
         }
@@ -343,6 +348,7 @@ mod tests {
             client: Client::default(),
             metrics: Arc::new(Metrics::new()),
             flights: Flights::default(),
+            complaints: Complaints::default(),
             later: mpsc::unbounded_channel().0,
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),

@@ -28,6 +28,7 @@ const NOT_ASKED: &str = "the way in does not ask this";
 pub(crate) struct FakeStore {
     pub(crate) arrivals: Mutex<Vec<Arrival>>,
     pub(crate) refuse: Mutex<Option<Error>>,
+    pub(crate) unreadable: Mutex<Option<Error>>,
     next_id: AtomicI64,
 }
 
@@ -67,7 +68,7 @@ impl Store for FakeStore {
     }
 
     fn waiting(&self, _: SubscriptionId) -> Waiting {
-        Waiting { pending: self.arrivals.lock().unwrap().len() as u64, held: 0 }
+        Waiting { pending: self.arrivals.lock().unwrap().len() as u64, ..Waiting::default() }
     }
 
     async fn woken(&self) -> Vec<SubscriptionId> {
@@ -102,6 +103,9 @@ impl Store for FakeStore {
     }
     async fn set_standing(&self, _: SubscriptionId, _: Change<'_>) -> Result<Arc<Standing>> {
         panic!("{NOT_ASKED}")
+    }
+    fn unreadable(&self) -> Option<Error> {
+        self.unreadable.lock().unwrap().clone()
     }
     fn held_in(&self, _: SubscriptionId, _: Lane) -> Option<EventId> {
         panic!("{NOT_ASKED}")

@@ -233,6 +233,10 @@ impl Store for MemoryStore {
         self.lock().board.waiting(subscription)
     }
 
+    fn unreadable(&self) -> Option<Error> {
+        None
+    }
+
     fn held_in(&self, subscription: SubscriptionId, lane: Lane) -> Option<EventId> {
         self.lock().board.held_in(subscription, lane)
     }

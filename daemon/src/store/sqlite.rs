@@ -277,6 +277,10 @@ impl Store for SqliteStore {
         self.shared.queue.lock().board.waiting(subscription)
     }
 
+    fn unreadable(&self) -> Option<Error> {
+        self.shared.queue.lock().unreadable().cloned()
+    }
+
     fn held_in(&self, subscription: SubscriptionId, lane: Lane) -> Option<EventId> {
         self.shared.queue.lock().board.held_in(subscription, lane)
     }

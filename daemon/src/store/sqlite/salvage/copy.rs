@@ -65,7 +65,7 @@ pub(super) fn copy(from: &Connection, file: &Path, to: &Connection, now: Timesta
          previous, first_delivery, routes, creator_id, created, created_at, received",
         Copy::event,
     )?;
-    copy.forget_older_twins()?;
+    copy.forget_older_twins(&torn)?;
     copy.keep_deliveries_apart()?;
     let columns = "delivery, seq, subscription, outcome, at, replay, reason, attempts";
     copy.saved.decisions_doubtful |= !copy.table(Kind::Decisions, columns, Copy::decision)?.is_empty();

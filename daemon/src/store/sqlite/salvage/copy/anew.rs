@@ -17,16 +17,20 @@ const MARGIN: i64 = 1 << 20;
 const ENDED: &str = "it had ended; how, was lost with a damaged page";
 
 impl Copy<'_> {
-    /// An event may have come twice under one id, after the first was pruned: where that one
-    /// is found on a page that may have been free, the later one is the event.
-    pub(super) fn forget_older_twins(&mut self) -> rusqlite::Result<()> {
-        if self.doubtful.is_empty() {
-            return Ok(());
+    /// No two events may have one id: the later of twins is kept. The earlier was pruned before
+    /// the later came, if it stood on a page that may have been free; else one is garbage.
+    pub(super) fn forget_older_twins(&mut self, torn: &[Hole]) -> rusqlite::Result<()> {
+        let mut older = self.to.prepare(
+            "SELECT seq FROM events WHERE seq NOT IN (SELECT max(seq) FROM events GROUP BY event_id)",
+        )?;
+        let older: Vec<i64> = older.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for seq in older {
+            self.to.execute("DELETE FROM events WHERE seq = ?1", [seq])?;
+            self.to.execute("DELETE FROM mendable WHERE seq = ?1", [seq])?;
+            self.saved.events -= 1;
+            self.saved.events_lost.at_least += u64::from(!torn.iter().any(|hole| hole.holds(seq)));
         }
-        let older = "DELETE FROM events WHERE seq NOT IN (SELECT max(seq) FROM events GROUP BY event_id)";
-        self.saved.events -= self.to.execute(older, [])? as u64;
-        let left = "DELETE FROM mendable WHERE seq NOT IN (SELECT seq FROM events)";
-        self.to.execute(left, []).map(drop)
+        Ok(())
     }
 
     /// Deliveries are numbered as their events are. Where garbage has two events share some, the
@@ -173,8 +177,13 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Adds up what is missing where the tree of the events was torn.
+    /// Adds up what is missing where the tree of the events was torn. What was pruned may be
+    /// among what is there if pages may have been free; then nothing can be told from gaps.
     pub(super) fn count_lost(&mut self, torn: &[Hole]) -> rusqlite::Result<()> {
+        if self.strays.is_some() && !self.none_freed && !torn.is_empty() {
+            self.saved.events_lost.perhaps_more = true;
+            return Ok(());
+        }
         let (first, last) = self.seen.seqs.unwrap_or((1, 0));
         let lost = &mut self.saved.events_lost;
         for hole in torn {

@@ -1,0 +1,33 @@
+//! What is said of a store that does not hand out what waits: for each subscription when it
+//! begins, once a minute while it lasts, and when it is over.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::delivery::SubscriptionId;
+use crate::store;
+use crate::telemetry::Complaint;
+
+/// Subscriptions without trouble take no room.
+#[derive(Default)]
+pub(super) struct Complaints(Mutex<HashMap<SubscriptionId, Complaint>>);
+
+impl Complaints {
+    pub(super) fn failed(&self, subscription: SubscriptionId, error: &store::Error) {
+        let more = self.all().entry(subscription).or_default().happened(Instant::now());
+        if let Some(more) = more {
+            tracing::error!(%subscription, more, %error, "failed to read what waits; it is tried once a second");
+        }
+    }
+
+    pub(super) fn worked(&self, subscription: SubscriptionId) {
+        if self.all().remove(&subscription).is_some() {
+            tracing::info!(%subscription, "what waits can be read again");
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Complaint>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
