@@ -149,7 +149,6 @@ impl Deliverer {
             if !self.cancel.is_cancelled()
                 && let Err(error) = self.claim(subscription).await
             {
-                self.complaints.failed(subscription, &error);
                 self.metrics.store_failed(error.kind());
                 return self.rest(subscription);
             }
@@ -187,7 +186,9 @@ impl Deliverer {
                 room => (Take::Heads(room), false),
             },
         };
-        match self.take(subscription, take, standing.generation).await? {
+        let taken = self.take(subscription, take, standing.generation).await;
+        self.complaints.note(subscription, planned.name(), taken.as_ref().err());
+        match taken? {
             None => self.flights.ask_again(subscription),
             Some(leases) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
             Some(leases) => leases.into_iter().for_each(|lease| {
@@ -208,7 +209,6 @@ impl Deliverer {
         generation: u64,
     ) -> store::Result<Option<Vec<Lease>>> {
         let leases = self.store.claim(subscription, take).await?;
-        self.complaints.worked(subscription);
         if self.store.standing(subscription).is_none_or(|now| now.generation == generation) {
             return Ok(Some(leases));
         }

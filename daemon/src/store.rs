@@ -110,6 +110,9 @@ pub type Verdict<'a> = &'a (dyn Fn(&mut Standing) -> Next + Send + Sync);
 /// Changes a standing; the same holds.
 pub type Change<'a> = &'a (dyn Fn(&mut Standing) + Send + Sync);
 
+/// Changes the standing of each of several.
+pub type Changes<'a> = &'a (dyn Fn(SubscriptionId, &mut Standing) + Send + Sync);
+
 /// A page of history.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -254,6 +257,9 @@ pub trait Store: Send + Sync + 'static {
     /// subscription if something waits. After an error the change holds in memory and is
     /// written with whatever can be written next.
     async fn set_standing(&self, subscription: SubscriptionId, change: Change<'_>) -> Result<Arc<Standing>>;
+
+    /// The same for many at once, who share one sync. Those that are not there are left out.
+    async fn set_standings(&self, subscriptions: &[SubscriptionId], change: Changes<'_>) -> Result<()>;
 
     /// How much waits. In memory, never waits itself.
     fn waiting(&self, subscription: SubscriptionId) -> Waiting;

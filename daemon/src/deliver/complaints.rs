@@ -14,16 +14,19 @@ use crate::telemetry::Complaint;
 pub(super) struct Complaints(Mutex<HashMap<SubscriptionId, Complaint>>);
 
 impl Complaints {
-    pub(super) fn failed(&self, subscription: SubscriptionId, error: &store::Error) {
-        let more = self.all().entry(subscription).or_default().happened(Instant::now());
-        if let Some(more) = more {
-            tracing::error!(%subscription, more, %error, "failed to read what waits; it is tried once a second");
-        }
-    }
-
-    pub(super) fn worked(&self, subscription: SubscriptionId) {
-        if self.all().remove(&subscription).is_some() {
-            tracing::info!(%subscription, "what waits can be read again");
+    pub(super) fn note(&self, subscription: SubscriptionId, name: &str, error: Option<&store::Error>) {
+        match error {
+            Some(error) => {
+                let more = self.all().entry(subscription).or_default().happened(Instant::now());
+                if let Some(more) = more {
+                    tracing::error!(subscription.name = name, more, %error,
+                        "failed to read what waits; it is tried once a second");
+                }
+            }
+            None if self.all().remove(&subscription).is_some() => {
+                tracing::info!(subscription.name = name, "what waits can be read again");
+            }
+            None => {}
         }
     }
 

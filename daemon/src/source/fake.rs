@@ -17,8 +17,8 @@ use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, Subscription
 use crate::event::{Entity, EventId};
 use crate::plan::{Guests, Plan};
 use crate::store::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
-    Take, Verdict, Waiting,
+    Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq,
+    Store, Take, Verdict, Waiting,
 };
 use crate::telemetry::Metrics;
 
@@ -102,6 +102,9 @@ impl Store for FakeStore {
         panic!("{NOT_ASKED}")
     }
     async fn set_standing(&self, _: SubscriptionId, _: Change<'_>) -> Result<Arc<Standing>> {
+        panic!("{NOT_ASKED}")
+    }
+    async fn set_standings(&self, _: &[SubscriptionId], _: Changes<'_>) -> Result<()> {
         panic!("{NOT_ASKED}")
     }
     fn unreadable(&self) -> Option<Error> {

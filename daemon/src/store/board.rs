@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::lanes::{Budget, Entry, Landing, Lanes, Place, Waiters};
-use super::{Change, Enrolled, Error, Lease, Next, Result, Take, Verdict, Waiting};
+use super::{Change, Changes, Enrolled, Error, Lease, Next, Result, Take, Verdict, Waiting};
 use crate::delivery::{DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::EventId;
 
@@ -79,6 +79,10 @@ impl Board {
         Some(Enrolled { id, name: name.to_owned(), standing })
     }
 
+    pub(super) fn name(&self, id: SubscriptionId) -> Option<&str> {
+        self.subscriptions.get(&id).map(|sub| sub.name.as_str())
+    }
+
     pub(super) fn knows(&self, id: SubscriptionId) -> bool {
         self.subscriptions.contains_key(&id)
     }
@@ -113,6 +117,22 @@ impl Board {
         let standing = sub.standing.clone();
         self.wake(id);
         Ok(standing)
+    }
+
+    /// Says which of them there are.
+    pub(super) fn set_standings(
+        &mut self,
+        ids: &[SubscriptionId],
+        change: Changes<'_>,
+    ) -> Vec<SubscriptionId> {
+        let known: Vec<SubscriptionId> = ids.iter().copied().filter(|id| self.knows(*id)).collect();
+        for id in &known {
+            if let Some(sub) = self.subscriptions.get_mut(id) {
+                change(*id, Arc::make_mut(&mut sub.standing));
+            }
+            self.wake(*id);
+        }
+        known
     }
 
     pub(super) fn waiting(&self, id: SubscriptionId) -> Waiting {

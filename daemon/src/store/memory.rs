@@ -14,8 +14,8 @@ use super::board::Board;
 use super::event_ids::{self, EventIds};
 use super::lanes::Budget;
 use super::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
-    Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
+    Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq,
+    Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::EventId;
@@ -227,6 +227,11 @@ impl Store for MemoryStore {
 
     async fn set_standing(&self, subscription: SubscriptionId, change: Change<'_>) -> Result<Arc<Standing>> {
         self.lock().board.set_standing(subscription, change)
+    }
+
+    async fn set_standings(&self, subscriptions: &[SubscriptionId], change: Changes<'_>) -> Result<()> {
+        self.lock().board.set_standings(subscriptions, change);
+        Ok(())
     }
 
     fn waiting(&self, subscription: SubscriptionId) -> Waiting {

@@ -116,9 +116,10 @@ impl Shared {
         let mut state = self.queue.lock();
         state.board.set_aside(subscription, place);
         let more = state.damaged(error.clone(), Instant::now());
-        drop(state);
         if let Some(more) = more {
-            tracing::error!(%subscription, event.id = place.event.0, more, %error,
+            let name = state.board.name(subscription).unwrap_or_default().to_owned();
+            drop(state);
+            tracing::error!(subscription.name = name, event.id = place.event.0, more, %error,
                 "a delivery cannot be read and is set aside; its lane waits");
         }
     }
