@@ -148,7 +148,8 @@ fn what_cannot_be_read_keeps_only_its_own_lane_waiting() {
     const LAST: i64 = 60;
     let receiver = Receiver::start();
     receiver.answer_all(500);
-    let mut relay = Relay::prepare(&(receiver.table("all") + "retry = [\"1h\"]\n"));
+    // Only the first is tried, and the others wait behind it.
+    let mut relay = Relay::prepare(&(receiver.table("all") + "retry = [\"1h\"]\nconcurrency = 1\n"));
     relay.set_env("RUST_LOG", "trackrelay=warn");
     relay.start_again();
     let marked =

@@ -7,6 +7,7 @@
 mod harness;
 
 mod accepts;
+mod accepts_track;
 mod breaks;
 mod cli;
 mod clocks;
@@ -15,6 +16,7 @@ mod contains_plugins;
 mod crash_matrix;
 mod delivers;
 mod demo;
+mod edits;
 mod endpoints;
 mod examples;
 mod filters;

@@ -109,6 +109,7 @@ fn foreign_things_have_one_home() {
         ("rusqlite", "store/"),
         ("wasmtime", "plugin/"),
         ("toml_edit", "config/edit"),
+        ("toml_parser", "config/edit"),
         ("notify::", "daemon/"),
     ];
     for (foreign, home) in homes {

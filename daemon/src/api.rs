@@ -21,27 +21,37 @@ use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::Handler;
+use crate::source::Seen;
 use crate::store::{self, Store};
 use crate::validate::Pinger;
 
+mod edit;
 mod replay;
 mod status;
 mod subscriptions;
 mod track;
 mod why;
 
-/// A request for a reload; answered when it has taken effect or has been refused.
-pub type ReloadRequest = oneshot::Sender<Arc<Reload>>;
+pub use edit::{Edited, NotEdited, Wish};
+
+/// What is asked of whoever loads the config; answered when it has taken effect or has been
+/// refused.
+pub enum Asked {
+    Reload(oneshot::Sender<Arc<Reload>>),
+    Edit(Box<Wish>, oneshot::Sender<Result<Edited, NotEdited>>),
+}
 
 /// Everything the API looks at. All of it belongs to others.
 pub struct Api {
     pub store: Arc<dyn Store>,
     pub plan: watch::Receiver<Arc<Plan>>,
     pub reload: watch::Receiver<Arc<Reload>>,
-    pub reloads: mpsc::Sender<ReloadRequest>,
+    pub reloads: mpsc::Sender<Asked>,
     pub pinger: Pinger,
     /// How the store is, in one word.
     pub store_state: Box<dyn Fn() -> &'static str + Send + Sync>,
+    /// The sources, and what came to them of late.
+    pub sources: Box<dyn Fn() -> Vec<Seen> + Send + Sync>,
     pub about: About,
 }
 
@@ -94,6 +104,11 @@ impl Handler for Api {
             (&Method::POST, ["api", "subscriptions", name, "enable"]) => self.enable(name, &body).await,
             (&Method::POST, ["api", "subscriptions", name, "disable"]) => self.disable(name).await,
             (&Method::GET, ["api", "subscriptions", name, "secret"]) => self.secret(name),
+            (&Method::POST, ["api", "subscriptions"]) => self.add(&body).await,
+            (&Method::POST, ["api", "subscriptions", name, "edit"]) => self.change(name, &body).await,
+            (&Method::POST, ["api", "subscriptions", name, "remove"]) => self.remove(name).await,
+            (&Method::POST, ["api", "subscriptions", name, "rotate"]) => self.rotate(name).await,
+            (&Method::POST, ["api", "files"]) => self.save(&body).await,
             (&Method::GET, ["webhooks", "api", "v1", "validate", workspace, subscription, code]) => {
                 self.confirm(workspace, subscription, code).await
             }
@@ -143,7 +158,7 @@ impl Api {
     async fn load_again(&self) -> Result<Arc<Reload>, Refusal> {
         let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
         let (answer, answered) = oneshot::channel();
-        self.reloads.send(answer).await.map_err(|_| stopping())?;
+        self.reloads.send(Asked::Reload(answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())
     }
 }

@@ -9,12 +9,15 @@ use clap::{Parser, Subcommand};
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 
+pub mod add;
 pub mod args;
+pub mod change;
 pub mod check;
 pub mod client;
 pub mod demo;
 pub mod disable;
 pub mod doctor;
+pub mod edit;
 pub mod enable;
 pub mod failure;
 #[cfg(test)]
@@ -26,6 +29,7 @@ pub mod output;
 pub mod reload;
 pub mod replay;
 pub mod reply;
+pub mod rm;
 pub mod run;
 pub mod samples;
 pub mod schema;
@@ -33,7 +37,9 @@ pub mod secret;
 pub mod send;
 pub mod status;
 pub mod test;
+pub mod upstream;
 pub mod validate;
+pub mod verify;
 pub mod why;
 
 #[derive(Debug, Parser)]
@@ -78,9 +84,14 @@ pub enum Command {
     Replay(replay::Args),
     Test(test::Args),
     Validate(validate::Args),
+    Verify(verify::Args),
     Enable(enable::Args),
     Disable(disable::Args),
+    Add(add::Args),
+    Edit(edit::Args),
+    Rm(rm::Args),
     Secret(secret::Args),
+    Upstream(upstream::Args),
     Demo(demo::Args),
     Init(init::Args),
     Schema(schema::Args),
@@ -130,7 +141,12 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Validate(args) => wait(validate::run(args, here)),
         Command::Enable(args) => wait(enable::run(args, here)),
         Command::Disable(args) => wait(disable::run(args, here)),
+        Command::Add(args) => wait(add::run(args, here)),
+        Command::Edit(args) => wait(edit::run(args, here)),
+        Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Upstream(args) => upstream::run(args, here),
+        Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),
@@ -139,7 +155,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
 }
 
 /// One thread is plenty for a command that asks the daemon.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from)?;
     runtime.block_on(command)

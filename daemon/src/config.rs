@@ -43,6 +43,8 @@ pub struct Config {
     pub store: StoreConfig,
     pub workspace: Workspace,
     pub users: Vec<User>,
+    /// In the order of the file.
+    pub sources: Vec<Source>,
     pub plugins: BTreeMap<String, PluginSpec>,
     /// In the order of the files.
     pub subscriptions: Vec<Subscription>,
@@ -147,6 +149,14 @@ pub enum Role {
     Member,
 }
 
+/// Where Track delivers, signed: `POST /track/NAME`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Letters, digits, `-` and `_`: it stands in a URL as it is.
+    pub name: String,
+    pub secret: Secret,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginSpec {
     pub name: String,
@@ -213,6 +223,8 @@ pub struct Subscription {
     pub when_unreachable: WhenUnreachable,
     /// Extra request headers, valid and not reserved.
     pub headers: Vec<(String, String)>,
+    /// At least one, none twice.
+    pub signatures: Vec<SignatureScheme>,
     /// SHA-256 (hex) over what its own table states, as meant, secrets included: another one is
     /// a change of the table. What `[defaults]` gives is not in it.
     pub digest: String,
@@ -287,6 +299,16 @@ pub enum WhenUnreachable {
     Count,
     /// A refused connection pauses and uses up no attempt.
     Wait,
+}
+
+/// How a request is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureScheme {
+    /// Track's header `X-Webhook-Signature-256` (the default).
+    Track,
+    /// The headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
+    StandardWebhooks,
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use reload::Reloader;
 use reload::fingerprint::Fingerprint;
 use supervise::Supervisor;
 
+pub mod edit;
 mod housekeeping;
 mod reload;
 pub mod shutdown;
@@ -151,6 +152,8 @@ impl Daemon {
         let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let takes = Arc::clone(&source);
         let store_state = Box::new(move || takes.store_state());
+        let takes = Arc::clone(&source);
+        let sources = Box::new(move || takes.seen());
         let api = Api {
             store: Arc::clone(&store),
             plan: plan.clone(),
@@ -158,6 +161,7 @@ impl Daemon {
             reloads,
             pinger: pinger.clone(),
             store_state,
+            sources,
             about,
         };
         let token_file = token.path().to_owned();

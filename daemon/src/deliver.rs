@@ -116,11 +116,12 @@ impl Deliverer {
     /// The way of one delivery to its callback.
     async fn carry(&self, work: &Work) -> Result<Sent, Stop> {
         let (lease, planned) = (&work.lease, &work.planned);
-        let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, clock::now());
+        let now = clock::now();
+        let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
         let guests = stages::Guests::of(&self.store, &self.metrics, planned, lease);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
-        let request = outgoing(planned, message);
+        let request = outgoing(planned, message, &lease.event.id.to_string(), now);
         drill::pass(Point::SendBegun);
         let answered = self.client.send(request, planned.meant.timeout).await;
         drill::pass(Point::SendAnswered);
@@ -148,6 +149,7 @@ impl Deliverer {
         loop {
             if !self.cancel.is_cancelled()
                 && let Err(error) = self.claim(subscription).await
+                && !matches!(error, store::Error::UnknownSubscription(_))
             {
                 self.metrics.store_failed(error.kind());
                 return self.rest(subscription);
@@ -299,6 +301,8 @@ impl Deliverer {
                     ended => self.metrics.delivery_ended(planned.name(), ended.as_str()),
                 }
             }
+            // Removed while this was under way, and so cancelled.
+            Err(store::Error::UnknownSubscription(_)) => {}
             Err(error) => {
                 self.metrics.store_failed(error.kind());
                 tracing::error!(subscription.name = planned.name(), event.id = %event, %error,

@@ -186,6 +186,8 @@ pub struct Standing {
     pub validation: Validation,
     /// Deliveries that reached `delivered`, since the beginning.
     pub delivered: u64,
+    /// It is being deleted: whoever takes up its name later is somebody else.
+    pub ending: bool,
     /// The secret made here because the config names none.
     pub made_secret: Option<MadeSecret>,
     /// Digest of the subscription's table when it was last loaded; another one re-enables.

@@ -8,7 +8,7 @@ use crate::config::{Config, Secret, Subscription, ValidationMode};
 use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
 use crate::event::{Action, Entity};
 use crate::plugin::Plugin;
-use crate::sign::Key;
+use crate::sign::{Key, Signer};
 use crate::store::Enrolled;
 
 mod guests;
@@ -32,6 +32,8 @@ pub struct Plan {
     by_name: HashMap<String, Arc<Planned>>,
     index: Index,
     guests: HashMap<String, Arc<Plugin>>,
+    /// The secret of each source, ready for checking.
+    sources: HashMap<String, Key>,
 }
 
 /// A subscription with everything needed to serve it.
@@ -40,8 +42,8 @@ pub struct Planned {
     pub meant: Subscription,
     /// The secret in force: the config's, or the one the store made.
     pub secret: Secret,
-    /// The same, ready for signing.
-    pub key: Key,
+    /// Signs with it.
+    pub signer: Signer,
     /// Its plugins, loaded.
     pub entries: Entries,
     pub workspace_id: i64,
@@ -81,7 +83,9 @@ impl Plan {
         let by_name =
             subscriptions.iter().map(|planned| (planned.meant.name.clone(), Arc::clone(planned))).collect();
         let index = Index::new(&subscriptions);
-        Plan { number, config, subscriptions, by_id, by_name, index, guests: guests.plugins }
+        let sources = config.sources.iter().map(|source| (source.name.clone(), Key::new(&source.secret)));
+        let (sources, guests) = (sources.collect(), guests.plugins);
+        Plan { number, config, subscriptions, by_id, by_name, index, guests, sources }
     }
 
     /// The subscriptions one of whose event filters matches. Costs what matches, not what exists.
@@ -95,6 +99,11 @@ impl Plan {
 
     pub fn named(&self, name: &str) -> Option<&Arc<Planned>> {
         self.by_name.get(name)
+    }
+
+    /// What deliveries of Track to this source must be signed with.
+    pub fn source(&self, name: &str) -> Option<&Key> {
+        self.sources.get(name)
     }
 
     /// Names of plugins that are in both but not the same.
@@ -117,6 +126,6 @@ fn planned(meant: &Subscription, entries: Entries, enrolled: Enrolled, workspace
     let made = enrolled.standing.made_secret.clone().map(|MadeSecret(text)| Secret::new(text));
     // One is made before a plan is: an empty secret is what no config may hold.
     let secret = meant.secret.clone().or(made).unwrap_or_else(|| Secret::new(String::new()));
-    let key = Key::new(&secret);
-    Arc::new(Planned { id: enrolled.id, meant: meant.clone(), secret, key, entries, workspace_id })
+    let signer = Signer::new(&meant.signatures, &secret);
+    Arc::new(Planned { id: enrolled.id, meant: meant.clone(), secret, signer, entries, workspace_id })
 }

@@ -144,6 +144,10 @@ impl Service {
             Err(refusal) => self.refuse(refusal.reason(), &refusal, refusal.answer()),
             Ok(()) => match door {
                 Door::Events => self.doors.source.events(headers_of(head), body).await,
+                Door::Track => {
+                    let name = guard::source_of(head.uri.path()).to_owned();
+                    self.doors.source.track(&name, headers_of(head), body).await
+                }
                 Door::Health => self.health(),
                 Door::Metrics => self.metrics(),
                 Door::Api | Door::Validate => self.ask_api(&head, body).await,

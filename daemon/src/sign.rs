@@ -1,10 +1,17 @@
 //! `X-Webhook-Signature-256`, made and checked, as Track does it: HMAC-SHA256 over the
 //! exact bytes of the body, keyed with the bytes of the secret's text. Pure.
+//!
+//! The three headers of Standard Webhooks are `sign/standard.rs`; why a signature does not
+//! fit is `sign/mistake.rs`.
 
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::config::Secret;
+use crate::config::{Secret, SignatureScheme};
+
+pub mod mistake;
+pub mod standard;
 
 /// The header's name, in lower case as HTTP/2 wants it.
 pub const HEADER: &str = "x-webhook-signature-256";
@@ -12,6 +19,37 @@ pub const HEADER: &str = "x-webhook-signature-256";
 const PREFIX: &str = "sha256=";
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Signs what one subscription sends, in each scheme it asks for.
+#[derive(Debug)]
+pub struct Signer {
+    track: Option<Key>,
+    standard: Option<standard::Key>,
+}
+
+impl Signer {
+    pub fn new(schemes: &[SignatureScheme], secret: &Secret) -> Signer {
+        let wanted = |scheme| schemes.contains(&scheme);
+        Signer {
+            track: wanted(SignatureScheme::Track).then(|| Key::new(secret)),
+            standard: wanted(SignatureScheme::StandardWebhooks).then(|| standard::Key::new(secret)),
+        }
+    }
+
+    /// Hands out the headers that sign these bytes. `id` is the same whenever the same
+    /// thing is sent again; `now` is the moment of this attempt.
+    pub fn sign(&self, body: &[u8], id: &str, now: Timestamp, mut put: impl FnMut(&'static str, &str)) {
+        if let Some(key) = &self.track {
+            put(HEADER, &key.sign(body));
+        }
+        if let Some(key) = &self.standard {
+            let second = now.as_second();
+            put(standard::ID, id);
+            put(standard::TIMESTAMP, &second.to_string());
+            put(standard::SIGNATURE, &key.sign(id, second, body));
+        }
+    }
+}
 
 /// A secret made ready for signing. Cloning it is cheaper than making it.
 #[derive(Clone)]
@@ -48,6 +86,11 @@ impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Key(…)")
     }
+}
+
+/// Whether this has the form of a signature, right or wrong.
+pub fn is_formed(value: &str) -> bool {
+    value.strip_prefix(PREFIX).and_then(decode_hex).is_some()
 }
 
 /// 64 lowercase hex digits as bytes; Track never sends upper case.

@@ -243,6 +243,9 @@ pub trait Store: Send + Sync + 'static {
     /// and comes back gets its id, its standing and what waited.
     async fn enroll(&self, names: &[String], now: Timestamp) -> Result<Vec<Enrolled>>;
 
+    /// The subscription of this name, whether or not it is in the config. In memory, never waits.
+    fn named(&self, name: &str) -> Option<Enrolled>;
+
     /// Gives a subscription another name. Its id, its standing and what waits stay.
     async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()>;
 

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
@@ -303,8 +305,7 @@ impl Shared {
 
     fn take(&self, message: wire::Message, connection: usize) -> Answer {
         let mut state = self.state();
-        let header = message.header("x-webhook-signature-256").unwrap_or_default().to_owned();
-        let signed = state.secrets.iter().any(|secret| signature(secret, &message.body) == header);
+        let signed = state.secrets.iter().any(|secret| is_signed(secret, &message.headers, &message.body));
         let path = message.start.split(' ').nth(1).unwrap_or_default().to_owned();
         let wire::Message { start, headers, body } = message;
         let request = Request { path, start, headers, body, at: Instant::now(), connection, signed };
@@ -366,6 +367,30 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
     mac.update(body);
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256={hex}")
+}
+
+/// The signature of Standard Webhooks, worked out apart from the daemon's own code. A secret
+/// with `whsec_` is base64.
+pub fn standard_signature(secret: &str, id: &str, second: &str, body: &[u8]) -> String {
+    let key = match secret.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).unwrap(),
+        None => secret.as_bytes().to_vec(),
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(&[id.as_bytes(), b".", second.as_bytes(), b".", body].concat());
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+/// By every scheme whose headers it carries, and at least by one.
+fn is_signed(secret: &str, headers: &[(String, String)], body: &[u8]) -> bool {
+    let header =
+        |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let track = header("x-webhook-signature-256").map(|value| value == signature(secret, body));
+    let standard = header("webhook-signature").map(|value| {
+        let (id, second) = (header("webhook-id").unwrap_or(""), header("webhook-timestamp").unwrap_or(""));
+        value == standard_signature(secret, id, second, body)
+    });
+    [track, standard].into_iter().flatten().reduce(|one, other| one && other).unwrap_or(false)
 }
 
 fn listed(requests: &[Request]) -> String {

@@ -23,6 +23,10 @@ mod measure;
 mod report;
 mod table;
 
+/// The floors have what the daemon has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tells a process that it has its priority already.
 const REALTIME: &str = "TRACKRELAY_RIG_REALTIME";
 

@@ -20,6 +20,7 @@ impl Api {
             "config": config(&plan.config.path, &reload),
             "store": (self.store_state)(),
             "subscriptions": subscriptions,
+            "sources": (self.sources)(),
         })
     }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Refusal, Reply};
+use super::{Api, Refusal, Reply, Wish};
 use crate::config::ValidationMode;
-use crate::config::edit;
+use crate::config::edit::{Edit, Field};
 use crate::deliver::rule;
 use crate::delivery::Standing;
-use crate::plan::{Planned, ReloadState};
+use crate::plan::Planned;
+use crate::sign::standard;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -83,43 +83,16 @@ impl Api {
     }
 
     pub(super) fn secret(&self, name: &str) -> Reply {
-        Ok(json!({ "secret": self.named(name)?.secret.reveal() }))
+        let secret = &self.named(name)?.secret;
+        Ok(json!({ "secret": secret.reveal(), "standard_webhooks": standard::encoded(secret) }))
     }
 
     /// Writes `enabled` into the file and waits until that is live.
     async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), Refusal> {
-        self.refuse_while_stale()?;
-        let (file, name) = (planned.meant.place.file.clone(), planned.name().to_owned());
-        let hashes = Arc::clone(&self.reload.borrow().hashes);
-        let edited = tokio::task::spawn_blocking(move || {
-            let expected = hashes.get(&file).map(String::as_str).unwrap_or_default();
-            edit::set_enabled(&file, &name, enabled, expected)
-        })
-        .await;
-        match edited {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(Refusal::new(StatusCode::CONFLICT, error.to_string())),
-            Err(panic) => return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, panic.to_string())),
-        }
-        let reload = self.load_again().await?;
-        if reload.state == ReloadState::Stale {
-            let text = "the file was edited but does not load; `trackrelay check` says why";
-            return Err(Refusal::new(StatusCode::CONFLICT, text));
-        }
+        let (name, fields) = (planned.name().to_owned(), vec![Field::new("enabled", enabled)]);
+        let edit = Edit::Change { name, rename: None, fields };
+        self.edit(Wish::Edit { edit, secret: None }).await?;
         Ok(())
-    }
-
-    /// An edit would not take effect, and could not be told from the mistake beside it.
-    fn refuse_while_stale(&self) -> Result<(), Refusal> {
-        let reload = self.reload.borrow();
-        match reload.problems.first() {
-            Some(problem) if reload.state == ReloadState::Stale => {
-                let way_out = "mend it first, `trackrelay check` shows all of it";
-                let text = format!("nothing was changed, since the config is broken; {way_out}: {problem}");
-                Err(Refusal::new(StatusCode::CONFLICT, text))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn after_edit(&self, planned: &Planned) -> Reply {

@@ -84,6 +84,11 @@ impl Client {
         &self.config
     }
 
+    /// Whether the daemon's process exists.
+    pub fn is_alive(&self) -> bool {
+        self.runtime.is_alive()
+    }
+
     /// Asks a question; a refusal is a failure.
     pub async fn get(&self, target: &Target) -> Result<Reply, Failure> {
         let request = Request::get(target.to_string());

@@ -54,6 +54,11 @@ impl Invocation {
         }
     }
 
+    /// The same, if it lives: a daemon that was killed leaves its runtime file behind.
+    pub fn running(&self) -> Option<Client> {
+        self.daemon().ok().filter(Client::is_alive)
+    }
+
     /// A command line that means the same config, for messages: ready to be pasted.
     pub fn command(&self, words: &[&str]) -> String {
         let mut line = "trackrelay".to_owned();

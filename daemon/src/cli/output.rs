@@ -39,6 +39,12 @@ pub fn say(text: &str) {
     drop(anstream::stderr().lock().write_all(ended(text).as_bytes()));
 }
 
+/// Asks the person in front of the terminal; the answer is awaited on the same line.
+pub fn ask(question: &str) {
+    let mut stderr = anstream::stderr().lock();
+    drop(stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()));
+}
+
 /// Says several things, each on lines of its own.
 pub fn say_all(texts: &[String]) {
     texts.iter().for_each(|text| say(text));

@@ -10,6 +10,8 @@ use crate::cli::output::{self, Align, BAD, GOOD, STRONG, Table, WARN, clean, sty
 use crate::cli::reply::{ConfigState, State, StatusReply, StoreState, Subscription};
 use crate::delivery::Status;
 
+mod sources;
+
 /// Show how the daemon, its config and its subscriptions stand
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -57,7 +59,8 @@ fn render(reply: &StatusReply, config: &str, here: &Invocation, now: Timestamp) 
         false => subscriptions(&reply.subscriptions, here, now),
     };
     let store = store_state(reply.store, here);
-    format!("{running}{config}{store}{sockets}\n{table}")
+    let sources = sources::render(&reply.sources, now);
+    format!("{running}{config}{store}{sockets}\n{table}{sources}")
 }
 
 /// A store that works goes without saying.

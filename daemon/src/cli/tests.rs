@@ -23,7 +23,7 @@ fn every_help_has_an_example() {
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
         seen += 1;
     }
-    assert_eq!(seen, 19, "trackrelay itself, 17 commands and `secret show`");
+    assert_eq!(seen, 26, "trackrelay itself, 22 commands, two of `secret` and `upstream plan`");
 }
 
 #[test]
@@ -72,6 +72,11 @@ fn wrong_usage_is_2() {
         "trackrelay why seven",
         "trackrelay replay",
         "trackrelay secret",
+        "trackrelay upstream",
+        "trackrelay upstream plan --fit enterprise",
+        "trackrelay add a --event tag.*",
+        "trackrelay add a --url http://x/",
+        "trackrelay edit a --set timeout",
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -88,6 +93,11 @@ fn a_name_is_never_empty() {
         "test NAME",
         "validate NAME",
         "secret show NAME",
+        "secret rotate NAME",
+        "add NAME --url http://x/ --event tag.*",
+        "edit NAME",
+        "edit a --rename NAME",
+        "rm NAME",
         "why 7 NAME",
         "replay --missed NAME",
         "replay --failed NAME",

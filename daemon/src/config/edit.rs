@@ -1,16 +1,28 @@
 //! Changes the user's files, on explicit command only. The one place that writes them.
 //!
-//! `toml_edit` says where things stand, and the text is changed there alone: comments, order,
-//! line ends and every other byte stay. A file is replaced as a whole or not at all.
+//! `edit/layout.rs` says where things stand, and the text is changed there alone: comments,
+//! order, line ends and every other byte stay. A file is replaced as a whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use toml_edit::{Document, Item, TableLike};
+use toml_edit::Document;
+
+use layout::Layout;
+use patch::Patch;
+pub use secret::SecretHome;
+
+mod layout;
+mod list;
+mod patch;
+mod remove;
+mod save;
+mod secret;
+mod table;
 
 /// Why an edit was refused; the file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +33,42 @@ pub enum Error {
     Stale { file: PathBuf },
     #[error("`{}` holds no table `[subscription.{name}]`", .file.display())]
     NoTable { file: PathBuf, name: String },
+    #[error("`{}` holds a table `[subscription.{name}]` already; take another name", .file.display())]
+    Exists { file: PathBuf, name: String },
+    #[error("`{}` would not be valid TOML any more, so it was not changed: {reason}", .file.display())]
+    Unfit { file: PathBuf, reason: String },
     #[error("`{}` cannot be written: {reason}", .file.display())]
     Unwritable { file: PathBuf, reason: io::Error },
+}
+
+/// One key of a table and what it is to say, in the order in which new ones are written.
+/// A key may have several parts, such as `headers` and `x-env`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    pub key: Vec<String>,
+    /// Nothing takes the key out.
+    #[serde(default)]
+    pub value: Option<toml::Value>,
+}
+
+/// What is to become of one subscription's table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// A new table at the end of the file.
+    Add { name: String, fields: Vec<Field> },
+    /// Keys set where they stand, new ones below the others, and a new name if there is one.
+    Change { name: String, rename: Option<String>, fields: Vec<Field> },
+    /// The table goes, with what belongs to it.
+    Remove { name: String },
+}
+
+/// A file's new text, not yet written.
+pub struct Draft {
+    pub file: PathBuf,
+    pub text: String,
+    /// What the file holds until then.
+    pub before: String,
 }
 
 /// Identifies what a file held when it was loaded.
@@ -30,97 +76,120 @@ pub fn hash(text: &[u8]) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes `enabled` into the table of a subscription, whose file is its `place.file`.
-/// `expected` is the file's hash as it was loaded. Returns whether the file had to change.
-pub fn set_enabled(file: &Path, name: &str, enabled: bool, expected: &str) -> Result<bool, Error> {
-    let unreadable = |reason: String| Error::Unreadable { file: file.to_owned(), reason };
-    let bytes = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-    if hash(&bytes) != expected {
+/// The file's text after an edit, if it is still the one whose hash is `expected`.
+pub fn draft(file: &Path, edit: &Edit, expected: &str) -> Result<Draft, Error> {
+    let unreadable = |reason| Error::Unreadable { file: file.to_owned(), reason };
+    let before = text(file)?;
+    if hash(before.as_bytes()) != expected {
         return Err(Error::Stale { file: file.to_owned() });
     }
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
-    let document = Document::parse(text.as_str()).map_err(|error| unreadable(error.message().to_owned()))?;
-    let no_table = || Error::NoTable { file: file.to_owned(), name: name.to_owned() };
-    let table = document.get("subscription").and_then(|tables| tables.get(name)).ok_or_else(no_table)?;
-    // Absent means enabled.
-    let before = table.get("enabled").is_none_or(|before| before.as_bool() != Some(false));
-    if before == enabled {
-        return Ok(false);
-    }
-    let edit = set_key(&text, table, "enabled", &enabled.to_string()).ok_or_else(no_table)?;
-    let text = edit.applied(&text);
-    replace(file, text.as_bytes()).map_err(|reason| Error::Unwritable { file: file.to_owned(), reason })?;
-    Ok(true)
+    sound(&before).map_err(unreadable)?;
+    let text = edit.applied(&before).map_err(|wrong| wrong.of(file))?;
+    sound(&text).map_err(|reason| Error::Unfit { file: file.to_owned(), reason })?;
+    Ok(Draft { file: file.to_owned(), text, before })
 }
 
-/// New text for a part of the old.
-#[derive(Debug, PartialEq)]
-struct Edit {
-    range: Range<usize>,
-    text: String,
+/// Where the table of a subscription begins in a text, if it is there. The text may have
+/// errors: it is looked at in order to mend them.
+pub fn find(text: &str, name: &str) -> Option<usize> {
+    let layout = Layout::of(text);
+    let path = [table::SUBSCRIPTION, name];
+    let headers = layout.sections.iter().filter_map(|section| section.header.as_ref());
+    let headers = headers.filter(|header| header.leads_to(&path)).map(|header| header.at.start);
+    let spots = layout.along(&path);
+    let entries = spots.iter().filter(|spot| spot.path.len() >= path.len());
+    headers.chain(entries.map(|spot| spot.entry.at().start)).min()
+}
+
+/// What a file holds.
+pub fn text(file: &Path) -> Result<String, Error> {
+    let unreadable = |reason: String| Error::Unreadable { file: file.to_owned(), reason };
+    let bytes = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))
+}
+
+impl Field {
+    pub fn new(key: &str, value: impl Into<toml::Value>) -> Field {
+        Field { key: vec![key.to_owned()], value: Some(value.into()) }
+    }
+
+    /// Takes a key out.
+    pub fn without(key: &str) -> Field {
+        Field { key: vec![key.to_owned()], value: None }
+    }
+}
+
+/// Without the value, which may be a secret.
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key.join("."))
+    }
 }
 
 impl Edit {
-    fn applied(&self, text: &str) -> String {
-        format!("{}{}{}", &text[..self.range.start], self.text, &text[self.range.end..])
+    pub fn name(&self) -> &str {
+        match self {
+            Edit::Add { name, .. } | Edit::Change { name, .. } | Edit::Remove { name } => name,
+        }
+    }
+
+    /// The text of a sound file after this edit.
+    fn applied(&self, text: &str) -> Result<String, Wrong> {
+        match self {
+            Edit::Add { name, fields } => table::add(text, name, fields),
+            Edit::Remove { name } => remove::table(text, name),
+            Edit::Change { name, rename, fields } => {
+                let text = table::change(text, name, fields)?;
+                match rename.as_ref().filter(|new| *new != name) {
+                    Some(new) => table::rename(&text, name, new),
+                    None => Ok(text),
+                }
+            }
+        }
     }
 }
 
-/// The edit that gives a key of a table this value. A new key goes below the table's last.
-fn set_key(text: &str, table: &Item, key: &str, value: &str) -> Option<Edit> {
-    if let Some(old) = table.get(key) {
-        return Some(Edit { range: old.span()?, text: value.to_owned() });
+impl Draft {
+    /// Back to what the file held.
+    pub fn undone(&self) -> Draft {
+        Draft { file: self.file.clone(), text: self.before.clone(), before: self.text.clone() }
     }
-    let inline = table.is_inline_table();
-    let (last_key, last_value) = last_entry(table.as_table_like()?)?;
-    if inline {
-        let end = last_value.end;
-        return Some(Edit { range: end..end, text: format!(", {key} = {value}") });
+
+    /// Puts the text in the file's place if the file still holds what was edited. Returns
+    /// whether it had to change.
+    pub fn save(&self) -> Result<bool, Error> {
+        if self.text == self.before {
+            return Ok(false);
+        }
+        let Draft { file, text, before } = self;
+        match save::replace(file, text.as_bytes(), before.as_bytes()) {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(Error::Stale { file: file.clone() }),
+            Err(reason) => Err(Error::Unwritable { file: file.clone(), reason }),
+        }
     }
-    let line = text[..last_key.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[last_value.end..].find('\n').map_or(text.len(), |at| last_value.end + at);
-    let (end, line_break) = match text[..end].strip_suffix('\r') {
-        Some(_) => (end - 1, "\r\n"),
-        None => (end, "\n"),
-    };
-    // What stands before the last key: its indentation, and the table's name if keys are dotted.
-    let before = &text[line..last_key.start];
-    Some(Edit { range: end..end, text: format!("{line_break}{before}{key} = {value}") })
 }
 
-/// Where the table's own last key and its value stand, tables within it left out.
-fn last_entry(table: &dyn TableLike) -> Option<(Range<usize>, Range<usize>)> {
-    let entries = table.iter().filter_map(|(name, item)| {
-        let value = item.as_value()?.span()?;
-        Some((table.key(name)?.span()?, value))
-    });
-    entries.max_by_key(|(key, _)| key.start)
+/// Why an edit does not fit the text; the file is known elsewhere.
+#[derive(Debug, PartialEq)]
+enum Wrong {
+    NoTable(String),
+    Exists(String),
 }
 
-/// Puts new content in a file's place: written beside it, synced, renamed over it. A link
-/// stays a link, and the mode stays.
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let target = fs::canonicalize(file)?;
-    let permissions = fs::metadata(&target)?.permissions();
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    // Hidden, so that no `include` pattern matches it.
-    let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_new(&beside, content, permissions).and_then(|()| fs::rename(&beside, &target));
-    if let Err(error) = written {
-        // What went wrong first is what matters.
-        drop(fs::remove_file(&beside));
-        return Err(error);
+impl Wrong {
+    fn of(self, file: &Path) -> Error {
+        let file = file.to_owned();
+        match self {
+            Wrong::NoTable(name) => Error::NoTable { file, name },
+            Wrong::Exists(name) => Error::Exists { file, name },
+        }
     }
-    File::open(folder)?.sync_all()
 }
 
-fn write_new(file: &Path, content: &[u8], permissions: fs::Permissions) -> io::Result<()> {
-    // Closed to others until it has the mode of the file it replaces: it may hold secrets.
-    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    new.set_permissions(permissions)?;
-    new.write_all(content)?;
-    new.sync_all()
+/// Whether it is TOML, keys that stand twice included.
+fn sound(text: &str) -> Result<(), String> {
+    Document::parse(text).map(drop).map_err(|error| error.message().to_owned())
 }
 
 #[cfg(test)]

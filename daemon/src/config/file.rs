@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Isolation, Limit, OnPluginError, Role, ValidationMode, WhenUnreachable};
+use super::{Isolation, Limit, OnPluginError, Role, SignatureScheme, ValidationMode, WhenUnreachable};
 use crate::delivery::Order;
 
 pub mod leaf;
@@ -50,6 +50,8 @@ pub struct File {
     pub defaults: Subscription,
     /// Who may see what. Without users there is one admin.
     pub user: Named<User>,
+    /// Where Track itself delivers. The key stands in the URL: `POST /track/NAME`.
+    pub source: Named<Source>,
     /// WASM components that filter and transform events, by the names subscriptions use.
     pub plugin: Named<Plugin>,
     /// Where events go. The key is the unique name, Track's description.
@@ -113,6 +115,15 @@ pub struct User {
     pub role: Key<Role>,
     /// Token for the Webhooks API: text, `{ env = "NAME" }` or `{ file = "path" }`.
     pub api_token: Key<SecretForm>,
+}
+
+/// A Track subscription that delivers to `POST /track/NAME`.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Source", extend("required" = ["secret"]))]
+pub struct Source {
+    /// The secret of that subscription: text, `{ env = "NAME" }` or `{ file = "path" }`.
+    pub secret: Key<SecretForm>,
 }
 
 /// A WASM component that filters or transforms events.
@@ -204,7 +215,7 @@ pub struct Subscription {
     /// Extra request headers.
     #[schemars(extend("default" = {}, "maxProperties" = 64, "examples" = [{ "x-env": "dev" }]))]
     pub headers: Key<BTreeMap<At<String>, At<String>>>,
-    /// How what is sent is signed.
+    /// How what is sent is signed; each scheme adds headers of its own.
     #[schemars(length(min = 1), extend("default" = ["track"]))]
     pub signatures: Key<Vec<At<SignatureScheme>>>,
 }
@@ -223,14 +234,6 @@ pub struct PluginUse {
     /// Handed to the plugin as JSON.
     #[schemars(extend("default" = {}))]
     pub config: Key<leaf::Anything>,
-}
-
-/// How a request is signed.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SignatureScheme {
-    /// Track's header `X-Webhook-Signature-256`.
-    Track,
 }
 
 /// A subscription's schema without what makes it one.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Config, Creator, EventFilter, Limit, Listen, OnPluginError, Place, Role, StoreConfig, Subscription,
-    ValidationMode, WhenUnreachable, Workspace,
+    Config, Creator, EventFilter, Limit, Listen, OnPluginError, Place, Role, SignatureScheme, StoreConfig,
+    Subscription, ValidationMode, WhenUnreachable, Workspace,
 };
 use crate::delivery::Order;
 
@@ -30,6 +30,7 @@ pub(crate) fn subscription(name: &str) -> Subscription {
         validation: ValidationMode::Off,
         on_plugin_error: OnPluginError::Hold,
         when_unreachable: WhenUnreachable::Count,
+        signatures: vec![SignatureScheme::Track],
         headers: Vec::new(),
         digest: String::new(),
         place: Place::default(),
@@ -50,6 +51,7 @@ pub(crate) fn config(subscriptions: Vec<Subscription>) -> Config {
         store: StoreConfig { path: PathBuf::from("/store"), keep: Duration::from_secs(7 * 24 * 3600) },
         workspace: Workspace { id: 1, limit: Limit::Off },
         users: Vec::new(),
+        sources: Vec::new(),
         plugins: Default::default(),
         subscriptions,
     }

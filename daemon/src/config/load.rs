@@ -42,6 +42,9 @@ pub struct Loaded {
     pub texts: Texts,
 }
 
+/// Texts that are to be read in place of what files hold.
+pub type Instead = BTreeMap<PathBuf, String>;
+
 /// Ten thousand subscriptions are 2 MB of TOML.
 const LARGEST_FILE: u64 = 4 << 20;
 
@@ -68,8 +71,13 @@ pub fn main_file(path: &Path) -> PathBuf {
 
 /// Loads the config whose main file is `path`.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    load_as_if(path, env, &Instead::new())
+}
+
+/// The same as if these files held something else: what a save would come to.
+pub fn load_as_if(path: &Path, env: &dyn Fn(&str) -> Option<String>, instead: &Instead) -> Loaded {
     let path = main_file(path);
-    let mut reading = Reading::new();
+    let mut reading = Reading::new(instead);
     reading.main(&path);
     let world = reading.world(&path, env);
     let (files, folders) = (world.files.clone(), world.folders.clone());
@@ -112,7 +120,8 @@ impl Loaded {
 }
 
 /// What has been read so far.
-struct Reading {
+struct Reading<'i> {
+    instead: &'i Instead,
     shape: TableShape,
     included_shape: TableShape,
     written: Vec<Written>,
@@ -123,12 +132,13 @@ struct Reading {
     complete: bool,
 }
 
-impl Reading {
-    fn new() -> Reading {
+impl<'i> Reading<'i> {
+    fn new(instead: &'i Instead) -> Reading<'i> {
         let schema = file::schema();
         let mut included_shape = TableShape::of(&schema);
         included_shape.keys.retain(|key, _| INCLUDABLE.contains(&key.as_str()));
         Reading {
+            instead,
             shape: TableShape::of(&schema),
             included_shape,
             written: Vec::new(),
@@ -183,7 +193,7 @@ impl Reading {
 
     /// Reads a TOML file as far as it can be read, or says why it cannot be read at all.
     fn read(&mut self, path: &Path, included: bool) -> Result<(), String> {
-        let (bytes, mode) = read(path, LARGEST_FILE)?;
+        let (bytes, mode) = self.bytes(path, LARGEST_FILE)?;
         if mode & 0o044 != 0 {
             self.exposed.insert(path.to_owned());
         }
@@ -203,6 +213,26 @@ impl Reading {
         self.problems.extend(flaws.into_iter().map(|flaw| text.problem(flaw)));
         self.written.push(Written { text, file, sound, cut });
         Ok(())
+    }
+
+    /// A file's bytes and mode, or what it would hold.
+    fn bytes(&self, path: &Path, most: u64) -> Result<(Vec<u8>, u32), String> {
+        let Some(text) = self.instead.get(path) else { return read(path, most) };
+        // Whoever may read the file may read what it is to hold.
+        let mode = fs::metadata(path).map_err(reason)?.permissions().mode();
+        if text.len() as u64 > most { Err(too_large(most)) } else { Ok((text.clone().into_bytes(), mode)) }
+    }
+
+    fn secret(&self, path: &Path) -> Result<Secret, String> {
+        let (bytes, _) = self.bytes(path, LARGEST_SECRET)?;
+        let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        if text.is_empty() { Err("is empty".to_owned()) } else { Ok(Secret::new(text)) }
     }
 
     fn parse(&self, text: &str, included: bool) -> (file::File, Pruned, bool) {
@@ -235,11 +265,12 @@ impl Reading {
         for written in &self.written {
             let tokens = written.file.user.values().map(|user| &user.api_token);
             let secrets = written.file.subscription.values().map(|subscription| &subscription.secret);
-            for kept in tokens.chain(secrets).filter_map(kept) {
+            let sources = written.file.source.values().map(|source| &source.secret);
+            for kept in tokens.chain(secrets).chain(sources).filter_map(kept) {
                 variables.extend(kept.env.get().map(|env| env.value.as_str()));
                 let Some(file) = kept.file.get() else { continue };
                 let path = beside(written.text.file(), &file.value);
-                world.secrets.entry(path.clone()).or_insert_with(|| read_secret(&path));
+                world.secrets.entry(path.clone()).or_insert_with(|| self.secret(&path));
             }
             for plugin in written.file.plugin.values().filter_map(|plugin| plugin.path.get()) {
                 let path = beside(written.text.file(), &plugin.value);
@@ -313,30 +344,21 @@ fn in_order(mut problems: Vec<Problem>, files: &[PathBuf]) -> Vec<Problem> {
     problems
 }
 
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    let (bytes, _) = read(path, LARGEST_SECRET)?;
-    let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(Secret::new(text)) }
-}
-
 /// A file's bytes and mode. Completes "`path` …" where it cannot be read.
 fn read(path: &Path, most: u64) -> Result<(Vec<u8>, u32), String> {
-    let too_large = || format!("is larger than {most} bytes");
     // Asked before opening: to open a pipe would wait for somebody to write.
     if size(path)? > most {
-        return Err(too_large());
+        return Err(too_large(most));
     }
     let file = fs::File::open(path).map_err(reason)?;
     let mode = file.metadata().map_err(reason)?.permissions().mode();
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(reason)?;
-    if bytes.len() as u64 > most { Err(too_large()) } else { Ok((bytes, mode)) }
+    if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok((bytes, mode)) }
+}
+
+fn too_large(most: u64) -> String {
+    format!("is larger than {most} bytes")
 }
 
 fn size(path: &Path) -> Result<u64, String> {

@@ -12,17 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::takeover;
 use super::watch_files::FileWatcher;
-use crate::api::ReloadRequest;
+use crate::api::Asked;
 use crate::clock;
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem, Sound, diff};
 use crate::drill::{self, Point};
-use crate::plan::{Guests, Plan, Reload, ReloadState};
+use crate::plan::{Guests, Plan, Planned, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use fingerprint::Fingerprint;
 
+mod edit;
 pub(super) mod fingerprint;
 
 /// How often files are looked at until they are at rest: the finer, the less is waited beyond it.
@@ -45,7 +46,7 @@ pub(super) struct Reloader {
     pub(super) metrics: Arc<Metrics>,
     pub(super) plan: watch::Sender<Arc<Plan>>,
     pub(super) told: watch::Sender<Arc<Reload>>,
-    pub(super) requests: mpsc::Receiver<ReloadRequest>,
+    pub(super) requests: mpsc::Receiver<Asked>,
     /// SIGHUP.
     pub(super) hangups: Signal,
     pub(super) seen: Fingerprint,
@@ -64,10 +65,12 @@ impl Reloader {
                 Some(()) = notices.recv() => self.load_if_changed(&mut watcher).await,
                 _ = self.hangups.recv() => drop(self.load(self.seen.now(), &mut watcher).await),
                 request = self.requests.recv(), if !closed => match request {
-                    Some(request) => {
-                        let reload = self.load(self.seen.now(), &mut watcher).await;
-                        // Whoever asked may have gone away since.
-                        drop(request.send(reload));
+                    // Whoever asked may have gone away before the answer.
+                    Some(Asked::Reload(answer)) => {
+                        drop(answer.send(self.load(self.seen.now(), &mut watcher).await));
+                    }
+                    Some(Asked::Edit(wish, answer)) => {
+                        drop(answer.send(self.edit(*wish, &mut watcher).await));
                     }
                     None => closed = true,
                 },
@@ -168,7 +171,8 @@ impl Reloader {
         let changed_plugins = before.changed_plugins(&guests);
         let restart = diff.restart.iter().map(ToString::to_string).collect();
         let live = diff::Diff { restart: Vec::new(), ..diff };
-        let state = if live.is_empty() && changed_plugins.is_empty() {
+        let rotated = self.rotated(&before);
+        let state = if live.is_empty() && changed_plugins.is_empty() && rotated.is_empty() {
             ReloadState::Unchanged
         } else {
             ReloadState::Ok
@@ -183,8 +187,18 @@ impl Reloader {
         let only_file = |name: &&String| !live.plugins.contains(name);
         let files = changed_plugins.iter().filter(only_file);
         changes.extend(files.map(|name| format!("plugin `{name}`: file changed")));
+        changes.extend(rotated.iter().map(|name| format!("subscription `{name}`: secret changed")));
         let (loaded_at, restart_needed, problems) = (clock::now(), restart, Vec::new());
         Arc::new(Reload { state, loaded_at, changes, restart_needed, warnings, problems, hashes })
+    }
+
+    /// Subscriptions whose secret the store keeps, and now keeps another one.
+    fn rotated(&self, before: &Plan) -> Vec<String> {
+        let other = |planned: &&Arc<Planned>| {
+            let made = self.store.standing(planned.id).and_then(|standing| standing.made_secret.clone());
+            planned.meant.secret.is_none() && made.is_some_and(|made| made.0 != planned.secret.reveal())
+        };
+        before.subscriptions.iter().filter(other).map(|planned| planned.name().to_owned()).collect()
     }
 
     async fn guests(&self, config: &Arc<Config>, before: &Arc<Plan>) -> Result<Guests, Vec<Problem>> {

@@ -7,13 +7,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::{Config, Subscription};
+use crate::config::{Config, Secret, Subscription};
 use crate::deliver::rule;
 use crate::delivery::{MadeSecret, Standing, SubscriptionId, Validation};
 use crate::store::{self, Enrolled, Store};
-
-/// Letters of a secret made here, as in Track's published sample: about 114 bits.
-const SECRET_LETTERS: usize = 20;
 
 /// The store's word on every subscription of the config, in its order, brought up to date.
 pub(super) async fn enroll(
@@ -22,7 +19,10 @@ pub(super) async fn enroll(
     now: Timestamp,
 ) -> Result<Vec<Enrolled>, store::Error> {
     let names: Vec<_> = config.subscriptions.iter().map(|subscription| subscription.name.clone()).collect();
-    let enrolled = store.enroll(&names, now).await?;
+    let mut enrolled = store.enroll(&names, now).await?;
+    if end_what_is_ending(store, &enrolled, now).await? {
+        enrolled = store.enroll(&names, now).await?;
+    }
     let pairs = config.subscriptions.iter().zip(&enrolled);
     let news = pairs.filter(|(meant, enrolled)| is_news(meant, &enrolled.standing));
     let news: BTreeMap<SubscriptionId, &Subscription> =
@@ -39,6 +39,20 @@ pub(super) async fn enroll(
         None => enrolled,
     };
     Ok(enrolled.into_iter().map(as_now).collect())
+}
+
+/// A deletion that was cut short, say by a crash, is finished before its name is used again.
+async fn end_what_is_ending(
+    store: &dyn Store,
+    enrolled: &[Enrolled],
+    now: Timestamp,
+) -> Result<bool, store::Error> {
+    let mut some = false;
+    for enrolled in enrolled.iter().filter(|enrolled| enrolled.standing.ending) {
+        store.remove(enrolled.id, now).await?;
+        some = true;
+    }
+    Ok(some)
 }
 
 /// Whether the store has seen this table before, just as it is.
@@ -59,7 +73,7 @@ fn take_over(meant: &Subscription, standing: &mut Standing, now: Timestamp) {
         standing.validation = Validation { url_callback, ..Validation::default() };
     }
     if meant.secret.is_none() {
-        standing.made_secret.get_or_insert_with(make_secret);
+        standing.made_secret.get_or_insert_with(|| MadeSecret(Secret::make().reveal().to_owned()));
     }
     standing.created_at.get_or_insert(now);
 }
@@ -68,22 +82,24 @@ fn other_url(meant: &Subscription, validation: &Validation) -> bool {
     validation.url_callback.as_ref() != Some(&meant.url_text)
 }
 
-/// Letters A to Z and a to z from the system's cryptographic generator.
-fn make_secret() -> MadeSecret {
-    const ALPHABET: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let letter = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
-    MadeSecret((0..SECRET_LETTERS).map(letter).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
+    use crate::config::fixture;
+    use crate::store::memory::MemoryStore;
 
-    #[test]
-    fn a_made_secret_is_twenty_letters_and_never_the_same() {
-        let MadeSecret(secret) = make_secret();
-        assert_eq!(secret.len(), 20);
-        assert!(secret.bytes().all(|byte| byte.is_ascii_alphabetic()));
-        assert_ne!(MadeSecret(secret), make_secret());
+    /// Died after the mark and before the table was gone.
+    #[tokio::test]
+    async fn a_deletion_that_was_cut_short_makes_nobody_an_heir() {
+        let (store, now) = (MemoryStore::new(), clock::now());
+        let config = fixture::config(vec![fixture::subscription("a")]);
+        let before = enroll(&store, &config, now).await.unwrap().remove(0);
+        let mark = |standing: &mut Standing| standing.ending = true;
+        store.set_standing(before.id, &mark).await.unwrap();
+        let after = enroll(&store, &config, now).await.unwrap().remove(0);
+        assert!(after.id > before.id && !after.standing.ending);
+        assert_ne!(after.standing.made_secret, before.standing.made_secret);
+        assert_eq!(enroll(&store, &config, now).await.unwrap().remove(0).id, after.id);
     }
 }

@@ -10,7 +10,6 @@ use super::client::{Answered, Outgoing, SendError, retry_after};
 use super::rule::Answer;
 use crate::plan::Planned;
 use crate::plugin::Message;
-use crate::sign;
 
 /// What deliveries call themselves.
 pub const PRODUCT: &str = concat!("trackrelay/", env!("CARGO_PKG_VERSION"));
@@ -41,15 +40,16 @@ impl Sent {
 }
 
 /// The signed request. The config's headers and the transform's were checked when they
-/// came in; the signature is set last, so that nothing can stand in its place.
-pub fn outgoing(planned: &Planned, message: Message) -> Outgoing {
+/// came in; the signature is set last, so that nothing can stand in its place. `id` and
+/// `now` are signed in schemes that have a place for them.
+pub fn outgoing(planned: &Planned, message: Message, id: &str, now: Timestamp) -> Outgoing {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
     for (name, value) in planned.meant.headers.iter().chain(&message.headers) {
         insert(&mut headers, name, value);
     }
     insert(&mut headers, CONTENT_TYPE.as_str(), &message.content_type);
-    insert(&mut headers, sign::HEADER, &planned.key.sign(&message.body));
+    planned.signer.sign(&message.body, id, now, |name, value| insert(&mut headers, name, value));
     let mut request = Request::new(Full::new(message.body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target(planned);

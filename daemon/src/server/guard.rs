@@ -23,6 +23,14 @@ pub(super) enum Peer {
     Unix,
 }
 
+/// What stands before the name of a source.
+const TRACK: &str = "/track/";
+
+/// The source that a path means.
+pub(super) fn source_of(path: &str) -> &str {
+    path.strip_prefix(TRACK).unwrap_or_default()
+}
+
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
@@ -30,6 +38,8 @@ pub(super) enum Door {
     Health,
     Metrics,
     Api,
+    /// Guarded by the signature over the body, which `source` checks.
+    Track,
     /// Guarded by the code in its path alone, as it is at Track.
     Validate,
     Unknown,
@@ -43,6 +53,7 @@ impl Door {
             "/metrics" => Door::Metrics,
             "/api" => Door::Api,
             _ if path.starts_with("/api/") => Door::Api,
+            _ if path.starts_with(TRACK) => Door::Track,
             _ if path.starts_with("/webhooks/api/v1/validate/") => Door::Validate,
             _ => Door::Unknown,
         }
@@ -51,7 +62,7 @@ impl Door {
     /// The methods it knows, as an `Allow` header; none where the handler decides.
     fn methods(self) -> Option<&'static str> {
         match self {
-            Door::Events => Some("POST"),
+            Door::Events | Door::Track => Some("POST"),
             Door::Health | Door::Metrics | Door::Validate => Some("GET, HEAD"),
             Door::Api | Door::Unknown => None,
         }
@@ -73,7 +84,9 @@ pub(super) enum Refusal {
     Origin(String),
     #[error("pages of other sites may not ask; only programs and our own pages may")]
     CrossSite,
-    #[error("nothing is here; events go to `POST /events`, the API is under `/api/`")]
+    #[error(
+        "nothing is here; events go to `POST /events`, those of Track to `POST /track/NAME`, the API is under `/api/`"
+    )]
     NoSuchPath,
     #[error("only {0} works here")]
     Method(&'static str),
@@ -152,10 +165,11 @@ impl Guard {
         guard
     }
 
-    /// Lets a request through, or says why not. Whether a body of `/events` is one is for
-    /// `source` to say.
+    /// Lets a request through, or says why not. Whether a body is one of events, and signed
+    /// where it must be, is for `source` to say.
     pub(super) fn check(&self, peer: Peer, door: Door, head: &Parts, token: &Token) -> Result<(), Refusal> {
-        if peer == Peer::Tcp {
+        // Tunnels send a host and a page of their own.
+        if peer == Peer::Tcp && door != Door::Track {
             self.check_host(head)?;
             self.check_page(&head.headers)?;
         }

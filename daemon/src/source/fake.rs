@@ -12,7 +12,10 @@ use tokio::sync::watch;
 
 use super::Source;
 use super::body::Limits;
-use crate::config::{Config, EventFilter, Limit, Role, Subscription, User, Workspace, fixture};
+use crate::config::fixture;
+use crate::config::{
+    Config, EventFilter, Limit, Role, Secret, Source as Table, Subscription, User, Workspace,
+};
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::{Entity, EventId};
 use crate::plan::{Guests, Plan};
@@ -23,6 +26,9 @@ use crate::store::{
 use crate::telemetry::Metrics;
 
 const NOT_ASKED: &str = "the way in does not ask this";
+
+/// Of the source `track`.
+pub(crate) const SECRET: &str = "local-Test_Secret 01";
 
 #[derive(Default)]
 pub(crate) struct FakeStore {
@@ -93,6 +99,9 @@ impl Store for FakeStore {
         panic!("{NOT_ASKED}")
     }
     async fn enroll(&self, _: &[String], _: Timestamp) -> Result<Vec<Enrolled>> {
+        panic!("{NOT_ASKED}")
+    }
+    fn named(&self, _: &str) -> Option<Enrolled> {
         panic!("{NOT_ASKED}")
     }
     async fn rename(&self, _: SubscriptionId, _: &str) -> Result<()> {
@@ -194,6 +203,7 @@ fn config(subscriptions: Vec<Subscription>) -> Config {
     Config {
         workspace: Workspace { id: 4200017, limit: Limit::Off },
         users: vec![User { name: "ana".into(), id: 77, role: Role::Admin, api_token: None }],
+        sources: vec![Table { name: "track".into(), secret: Secret::new(SECRET.into()) }],
         ..fixture::config(subscriptions)
     }
 }

@@ -211,6 +211,10 @@ impl Store for MemoryStore {
         Ok(names.iter().filter_map(|name| inner.board.named(name)).collect())
     }
 
+    fn named(&self, name: &str) -> Option<Enrolled> {
+        self.lock().board.named(name)
+    }
+
     async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()> {
         self.lock().board.rename(subscription, name)
     }

@@ -247,6 +247,10 @@ impl Store for SqliteStore {
         Ok(names.iter().filter_map(|name| state.board.named(name)).collect())
     }
 
+    fn named(&self, name: &str) -> Option<Enrolled> {
+        self.shared.queue.lock().board.named(name)
+    }
+
     async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.write(0, |answer| Box::new(Rename { subscription, name, refused: None, answer })).await

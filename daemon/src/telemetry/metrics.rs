@@ -25,6 +25,12 @@ struct BySource {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySourceAndReason {
+    source: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByReason {
     reason: &'static str,
 }
@@ -80,6 +86,7 @@ pub struct Metrics {
     received: Family<BySource, Counter>,
     duplicate: Family<BySource, Counter>,
     refused: Family<ByReason, Counter>,
+    source_refused: Family<BySourceAndReason, Counter>,
     deliveries: Family<ByOutcome, Counter>,
     attempts: Family<ByAttempt, Counter>,
     attempt_seconds: Family<BySubscription, Histogram, AttemptHistogram>,
@@ -104,6 +111,7 @@ impl Metrics {
             received: Family::default(),
             duplicate: Family::default(),
             refused: Family::default(),
+            source_refused: Family::default(),
             deliveries: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(AttemptHistogram),
@@ -124,6 +132,8 @@ impl Metrics {
         to.register("events_received", "Events accepted and made durable", self.received.clone());
         to.register("events_duplicate", "Events known already, by event_id", self.duplicate.clone());
         to.register("requests_refused", "Requests that were refused as a whole", self.refused.clone());
+        let of_sources = self.source_refused.clone();
+        to.register("source_refused", "Deliveries to a source that were refused", of_sources);
         to.register("deliveries", "Deliveries that ended, by outcome", self.deliveries.clone());
         to.register("attempts", "Attempts at deliveries", self.attempts.clone());
         let seconds = self.attempt_seconds.clone();
@@ -152,6 +162,13 @@ impl Metrics {
     /// A request was refused as a whole.
     pub fn request_refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ByReason { reason }).inc();
+    }
+
+    /// A delivery to a source of the config was refused; counted as a request as well.
+    pub fn source_refused(&self, source: &str, reason: &'static str) {
+        self.request_refused(reason);
+        let source = source.to_owned();
+        self.source_refused.get_or_create(&BySourceAndReason { source, reason }).inc();
     }
 
     /// A delivery ended.
@@ -216,6 +233,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.events_received("events", 3, 1);
         metrics.request_refused("not_json");
+        metrics.source_refused("track", "signature");
         metrics.delivery_ended("slack", "delivered");
         metrics.attempt_made("slack", "ok", Duration::from_millis(3));
         metrics.plugin_failed("match");
@@ -235,6 +253,8 @@ mod tests {
             r#"trackrelay_events_received_total{source="events"} 3"#,
             r#"trackrelay_events_duplicate_total{source="events"} 1"#,
             r#"trackrelay_requests_refused_total{reason="not_json"} 1"#,
+            r#"trackrelay_requests_refused_total{reason="signature"} 1"#,
+            r#"trackrelay_source_refused_total{source="track",reason="signature"} 1"#,
             r#"trackrelay_deliveries_total{subscription="slack",outcome="delivered"} 1"#,
             r#"trackrelay_attempts_total{subscription="slack",result="ok"} 1"#,
             r#"trackrelay_attempt_duration_seconds_bucket{le="0.005",subscription="slack"} 1"#,
@@ -273,6 +293,6 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# TYPE trackrelay_")?.split(' ').next())
             .collect();
         assert_eq!(documented, exported);
-        assert_eq!(exported.len(), 13);
+        assert_eq!(exported.len(), 14);
     }
 }

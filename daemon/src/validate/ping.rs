@@ -89,9 +89,12 @@ impl Pinger {
             url_callback: &planned.meant.url_text,
             validation: code.zip(url.as_deref()),
         };
-        let body = envelope::ping(&ping, clock::now());
+        let now = clock::now();
+        let body = envelope::ping(&ping, now);
         let message = Message { body, content_type: "application/json".into(), headers: Vec::new() };
-        self.client.send(outgoing::outgoing(planned, message), planned.meant.timeout).await
+        // Every PING is sent once, and none has an event's id.
+        let id = format!("ping-{}", now.as_nanosecond());
+        self.client.send(outgoing::outgoing(planned, message, &id, now), planned.meant.timeout).await
     }
 
     /// How the subscription stands, with a validation code for its URL if it needs one.

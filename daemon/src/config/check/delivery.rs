@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{Pen, headers};
 use crate::config::file;
+use crate::config::problem::Flaw;
 use crate::config::units::Durations;
-use crate::config::{OnPluginError, ValidationMode, WhenUnreachable};
+use crate::config::{OnPluginError, SignatureScheme, ValidationMode, WhenUnreachable};
 use crate::delivery::Order;
 
 /// How a subscription is served.
@@ -21,6 +22,7 @@ pub(super) struct Delivery {
     pub on_plugin_error: OnPluginError,
     pub when_unreachable: WhenUnreachable,
     pub headers: Vec<(String, String)>,
+    pub signatures: Vec<SignatureScheme>,
 }
 
 /// Track documents neither a timeout nor its waits; its sample values say three failed
@@ -37,6 +39,7 @@ impl Default for Delivery {
             on_plugin_error: OnPluginError::default(),
             when_unreachable: WhenUnreachable::default(),
             headers: Vec::new(),
+            signatures: vec![SignatureScheme::Track],
         }
     }
 }
@@ -64,6 +67,7 @@ impl Delivery {
             on_plugin_error: value(&table.on_plugin_error, self.on_plugin_error),
             when_unreachable: value(&table.when_unreachable, self.when_unreachable),
             headers: headers::headers(pen, &table.headers).unwrap_or_else(|| self.headers.clone()),
+            signatures: signatures(pen, table).unwrap_or_else(|| self.signatures.clone()),
         }
     }
 }
@@ -71,6 +75,17 @@ impl Delivery {
 fn retry(pen: &mut Pen<'_>, table: &file::Subscription) -> Option<Vec<Duration>> {
     let waits = table.retry.get()?;
     Some(waits.value.iter().filter_map(|wait| pen.noted("retry", wait, WAIT.read(&wait.value))).collect())
+}
+
+fn signatures(pen: &mut Pen<'_>, table: &file::Subscription) -> Option<Vec<SignatureScheme>> {
+    let mut schemes = Vec::new();
+    for scheme in &table.signatures.get()?.value {
+        match schemes.contains(&scheme.value) {
+            true => pen.flaw(Flaw::new(scheme.span.clone(), "this scheme stands twice".to_owned())),
+            false => schemes.push(scheme.value),
+        }
+    }
+    Some(schemes)
 }
 
 fn value<T: Copy>(written: &file::Key<T>, default: T) -> T {

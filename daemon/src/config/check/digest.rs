@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::config::file::{self, Key, SignatureScheme};
-use crate::config::{PluginUse, Subscription};
+use crate::config::file::{self, Key};
+use crate::config::{PluginUse, SignatureScheme, Subscription};
 
 /// SHA-256 in hex. The digest is stored: a changed form of it re-enables what failures disabled.
 pub(super) fn digest(written: &file::Subscription, meant: &Subscription) -> String {
@@ -55,14 +55,7 @@ fn stated(written: &file::Subscription, meant: &Subscription) -> Map<String, Val
         stating("on_plugin_error", on_plugin_error, || json!(format!("{:?}", meant.on_plugin_error))),
         stating("when_unreachable", when_unreachable, || json!(format!("{:?}", meant.when_unreachable))),
         stating("headers", headers, || sorted(&meant.headers)),
-        stating("signatures", signatures, || {
-            signatures
-                .get()
-                .into_iter()
-                .flat_map(|list| &list.value)
-                .map(|scheme| signature(scheme.value))
-                .collect()
-        }),
+        stating("signatures", signatures, || meant.signatures.iter().copied().map(signature).collect()),
     ]
     .into_iter()
     .flatten()
@@ -96,5 +89,6 @@ fn nanos(duration: &Duration) -> Value {
 fn signature(scheme: SignatureScheme) -> &'static str {
     match scheme {
         SignatureScheme::Track => "track",
+        SignatureScheme::StandardWebhooks => "standard-webhooks",
     }
 }

@@ -5,7 +5,8 @@ use ::url::Url;
 use super::delivery::Delivery;
 use super::{Names, Notes, Pen, World, Written, digest, filters, in_order, owner, plugins, secrets, url};
 use crate::config::file::{self, At};
-use crate::config::{Subscription, User, Uses};
+use crate::config::problem::Flaw;
+use crate::config::{Secret, SignatureScheme, Subscription, User, Uses};
 
 /// What subscriptions refer to.
 pub(super) struct Around<'a> {
@@ -33,7 +34,8 @@ pub(super) fn subscriptions(
         }
         let tokens = written.file.user.values().map(|user| &user.api_token);
         let signing = written.file.subscription.values().map(|subscription| &subscription.secret);
-        secrets::exposed(pen, &tokens.chain(signing).collect::<Vec<_>>());
+        let sources = written.file.source.values().map(|source| &source.secret);
+        secrets::exposed(pen, &tokens.chain(signing).chain(sources).collect::<Vec<_>>());
     }
     (subscriptions, rest)
 }
@@ -51,6 +53,11 @@ fn subscription(
     let filter = plugins::uses(pen, &table.filter, around.names);
     let transform = plugins::uses(pen, &table.transform, around.names);
     let delivery = around.defaults.overridden(pen, table);
+    if let Some(at) = table.secret.get().filter(|_| is_garbled(secret.as_ref(), &delivery)) {
+        let message = "`secret` begins with `whsec_`, and what follows is not base64".to_owned();
+        let hint = "Standard Webhooks takes it for an encoded key; correct it, or begin it otherwise";
+        pen.flaw(Flaw::new(at.span.clone(), message).hint(hint));
+    }
     let Some((url_text, url_callback)) = callback(pen, table) else {
         return Err(Uses { subscription: name.value.clone(), filter, transform });
     };
@@ -73,11 +80,17 @@ fn subscription(
         on_plugin_error: delivery.on_plugin_error,
         when_unreachable: delivery.when_unreachable,
         headers: delivery.headers,
+        signatures: delivery.signatures,
         digest: String::new(),
         place: pen.place(&name.span),
     };
     subscription.digest = digest::digest(table, &subscription);
     Ok(subscription)
+}
+
+/// Whether the key it stands for cannot be told, where that matters.
+fn is_garbled(secret: Option<&Secret>, delivery: &Delivery) -> bool {
+    delivery.signatures.contains(&SignatureScheme::StandardWebhooks) && secret.is_some_and(Secret::is_garbled)
 }
 
 fn callback(pen: &mut Pen<'_>, table: &file::Subscription) -> Option<(String, Url)> {

@@ -1,8 +1,16 @@
 //! Edits, byte for byte.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use super::*;
+
+mod forms;
+mod random;
+
+fn set_enabled(file: &Path, name: &str, enabled: bool, expected: &str) -> Result<bool, Error> {
+    let fields = vec![Field::new("enabled", enabled)];
+    draft(file, &Edit::Change { name: name.to_owned(), rename: None, fields }, expected)?.save()
+}
 
 /// Applies `set_enabled` to a file of this text and returns what the file holds then.
 fn edited(text: &str, name: &str, enabled: bool) -> (bool, String) {
@@ -95,16 +103,20 @@ fn line_ends_stay_as_they_are() {
 }
 
 #[test]
-fn mode_and_link_stay() {
+fn mode_owner_and_link_stay() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("elsewhere")).unwrap();
     let (target, link) = (folder.path().join("elsewhere/real.toml"), folder.path().join("config.toml"));
     fs::write(&target, COMMENTED).unwrap();
     fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
     symlink("elsewhere/real.toml", &link).unwrap();
+    // Only root can give a file away.
+    let owner = if rustix::process::getuid().is_root() { 4711 } else { rustix::process::getuid().as_raw() };
+    chown(&target, Some(owner), None).unwrap();
     assert!(set_enabled(&link, "a", false, &hash(COMMENTED.as_bytes())).unwrap());
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("elsewhere/real.toml"));
-    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    let edited = fs::metadata(&target).unwrap();
+    assert_eq!((edited.mode() & 0o777, edited.uid()), (0o640, owner));
     assert!(fs::read_to_string(&target).unwrap().contains("enabled = false"));
 }
 
@@ -123,4 +135,18 @@ fn a_file_that_is_not_as_it_was_loaded_is_left_alone() {
     assert_eq!(fs::read_to_string(&file).unwrap(), COMMENTED);
     fs::write(&file, "[broken").unwrap();
     assert!(matches!(refused(&hash(b"[broken")), Error::Unreadable { .. }));
+}
+
+#[test]
+fn a_save_between_edit_and_rename_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, COMMENTED).unwrap();
+    let edit = Edit::Remove { name: "a".to_owned() };
+    let draft = draft(&file, &edit, &hash(COMMENTED.as_bytes())).unwrap();
+    fs::write(&file, "# saved by somebody else\n").unwrap();
+    let refused = draft.save().unwrap_err();
+    assert!(matches!(refused, Error::Stale { .. }), "{refused}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "# saved by somebody else\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left in the folder");
 }

@@ -15,10 +15,6 @@ pub(super) fn advice(
 ) -> Option<(String, String)> {
     let table: Vec<&str> = path.iter().map(String::as_str).collect();
     let (message, hint) = match (table.as_slice(), word) {
-        ([], "source") => (
-            "this version has no sources".to_owned(),
-            "events come in with `trackrelay send` or `POST /events`; remove the table".to_owned(),
-        ),
         (["listen"], "tls") => (
             "this version has no TLS".to_owned(),
             "it listens on loopback addresses only; remove the table".to_owned(),
@@ -26,10 +22,6 @@ pub(super) fn advice(
         (["store"], "nats") => (
             "this version keeps events in its own store, not in NATS".to_owned(),
             "remove the key".to_owned(),
-        ),
-        ([.., "signatures"], "standard-webhooks") => (
-            "this version signs as Track does; it does not know `standard-webhooks` yet".to_owned(),
-            "write \"track\", or remove the key".to_owned(),
         ),
         ([], key) if included && main.keys.contains_key(key) => {
             (format!("`{key}` belongs in the main file"), INCLUDED_HINT.to_owned())

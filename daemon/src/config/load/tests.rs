@@ -254,7 +254,12 @@ fn edits_are_told_what_was_loaded() {
     let loaded = loaded(&folder);
     assert_eq!(loaded.hashes()[&main], edit::hash(GOOD.as_bytes()));
     let place = &loaded.result.as_ref().unwrap().subscriptions[0].place;
-    assert!(edit::set_enabled(&place.file, "good", false, &loaded.hashes()[&main]).unwrap());
+    let fields = vec![edit::Field::new("enabled", false)];
+    let change = edit::Edit::Change { name: "good".to_owned(), rename: None, fields };
+    let draft = edit::draft(&place.file, &change, &loaded.hashes()[&main]).unwrap();
+    let as_if = load_as_if(&main, &|_| None, &[(draft.file.clone(), draft.text.clone())].into());
+    assert!(draft.save().unwrap());
+    assert_eq!(as_if.hashes(), load(&main, &|_| None).hashes());
     assert!(!self::loaded(&folder).result.unwrap().subscriptions[0].enabled);
 }
 

@@ -4,7 +4,7 @@
 use super::*;
 
 /// Method, path.
-const REQUESTS: [(&str, &str); 10] = [
+const REQUESTS: [(&str, &str); 13] = [
     ("POST", "/events"),
     ("GET", "/events"),
     ("GET", "/healthz"),
@@ -13,6 +13,9 @@ const REQUESTS: [(&str, &str); 10] = [
     ("GET", "/api/status"),
     ("POST", "/api/replay"),
     ("GET", "/webhooks/api/v1/validate/1/2/ab"),
+    ("POST", "/track/track"),
+    ("POST", "/track/nobody"),
+    ("GET", "/track/track"),
     ("GET", "/elsewhere"),
     ("GET", "/events/"),
 ];
@@ -67,6 +70,10 @@ impl Case<'_> {
     fn expected(&self) -> u16 {
         let local = self.peer == Peer::Unix;
         match (self.method, self.path, self.content_type) {
+            // Whoever asks: this door knows only signatures, and nobody here has one.
+            ("POST", "/track/track", _) => 401,
+            ("POST", "/track/nobody", _) => 404,
+            ("GET", "/track/track", _) => 405,
             _ if !local && !self.near => 403,
             (_, "/elsewhere" | "/events/", _) => 404,
             ("GET", "/events", _) | ("POST", "/healthz", _) => 405,
@@ -128,7 +135,7 @@ async fn who_may_ask_what() {
     let service = Service { guard, doors };
     let token = format!("Bearer {token}");
     let cases = cases(&token);
-    assert_eq!(cases.len(), 2 * 10 * 11 * 10 * 4 * 4);
+    assert_eq!(cases.len(), 2 * 13 * 11 * 10 * 4 * 4);
     for case in cases {
         let answer = service.answer(case.peer, case.request()).await.unwrap();
         assert_eq!(answer.status().as_u16(), case.expected(), "{case:?}");

@@ -187,6 +187,7 @@ fn the_digest_is_of_what_the_own_table_states() {
         "enabled = true",
         "headers = {}",
         "signatures = [\"track\"]",
+        "signatures = [\"track\", \"standard-webhooks\"]",
         "enabled = false",
         "secret = \"s\"",
         "filter = [{ plugin = \"p\" }]",
