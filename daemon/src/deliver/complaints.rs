@@ -9,7 +9,7 @@ use crate::delivery::SubscriptionId;
 use crate::store;
 use crate::telemetry::Complaint;
 
-/// Subscriptions without trouble take no room.
+/// Subscriptions that never had trouble take no room.
 #[derive(Default)]
 pub(super) struct Complaints(Mutex<HashMap<SubscriptionId, Complaint>>);
 
@@ -23,7 +23,7 @@ impl Complaints {
                         "failed to read what waits; it is tried once a second");
                 }
             }
-            None if self.all().remove(&subscription).is_some() => {
+            None if self.all().get_mut(&subscription).is_some_and(Complaint::is_over) => {
                 tracing::info!(subscription.name = name, "what waits can be read again");
             }
             None => {}

@@ -10,6 +10,8 @@ const EVERY: Duration = Duration::from_secs(60);
 pub struct Complaint {
     said: Option<Instant>,
     unsaid: u64,
+    /// Said, and not yet that it is over.
+    open: bool,
 }
 
 impl Complaint {
@@ -20,8 +22,14 @@ impl Complaint {
             self.unsaid += 1;
             return None;
         }
-        self.said = Some(now);
+        (self.said, self.open) = (Some(now), true);
         Some(std::mem::take(&mut self.unsaid))
+    }
+
+    /// It did not happen this time. Whether that is worth a line: one that comes and goes has
+    /// no more of them than one that stays.
+    pub fn is_over(&mut self) -> bool {
+        std::mem::take(&mut self.open)
     }
 }
 
@@ -36,5 +44,16 @@ mod tests {
             .filter_map(|second| Some((second, complaint.happened(start + Duration::from_secs(second))?)))
             .collect();
         assert_eq!(said, [(0, 0), (60, 59), (120, 59)]);
+    }
+
+    #[test]
+    fn one_that_comes_and_goes_has_two_lines_a_minute() {
+        let (start, mut complaint) = (Instant::now(), Complaint::default());
+        assert!(!complaint.is_over(), "there was none");
+        let lines = (0..120).map(|second| {
+            let said = complaint.happened(start + Duration::from_secs(second)).is_some();
+            u32::from(said) + u32::from(complaint.is_over())
+        });
+        assert_eq!(lines.sum::<u32>(), 4);
     }
 }
