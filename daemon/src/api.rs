@@ -55,8 +55,8 @@ pub struct Api {
     /// Good for the Webhooks API where no users are configured.
     pub admin: Token,
     pub claims: Claims,
-    /// Whether the store takes no events.
-    pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
+    /// How the store is, in one word.
+    pub store_state: Box<dyn Fn() -> &'static str + Send + Sync>,
     /// The sources, and what came to them of late.
     pub sources: Box<dyn Fn() -> Vec<Seen> + Send + Sync>,
     pub about: About,

@@ -15,13 +15,13 @@ use crate::clock::{self, Due};
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem};
 use crate::deliver::{self, client::Client};
-use crate::delivery::Standing;
+use crate::delivery::{Standing, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::plan::{Guests, Plan, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::server::{self, Bound, Doors, Token};
 use crate::source::{self, Source};
-use crate::store::{self, Store, sqlite::SqliteStore};
+use crate::store::{self, Enrolled, Store, sqlite::SqliteStore};
 use crate::telemetry::Metrics;
 use crate::validate::{self, Pinger};
 use reload::Reloader;
@@ -151,7 +151,7 @@ impl Daemon {
         let limits = source::Limits::new(plan.borrow().config.listen.max_body);
         let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let takes = Arc::clone(&source);
-        let store_failing = Box::new(move || takes.store_failing());
+        let store_state = Box::new(move || takes.store_state());
         let takes = Arc::clone(&source);
         let sources = Box::new(move || takes.seen());
         let api = Api {
@@ -162,7 +162,7 @@ impl Daemon {
             pinger: pinger.clone(),
             admin: token.clone(),
             claims: Claims::default(),
-            store_failing,
+            store_state,
             sources,
             about,
         };
@@ -255,11 +255,11 @@ async fn first_plan(store: &dyn Store, config: Arc<Config>, guests: Guests) -> a
         if store.waiting(subscription.id).held > 0 {
             store.release_held(subscription.id).await?;
         }
-        // A look at an endpoint that was away uses up no attempt, so why wait with it.
-        if subscription.standing.pending.as_ref().is_some_and(|probe| probe.pauses > 0) {
-            store.set_standing(subscription.id, &look_at_once).await?;
-        }
     }
+    // A look at an endpoint that was away uses up no attempt, so why wait with it.
+    let was_away = |it: &&Enrolled| it.standing.pending.as_ref().is_some_and(|probe| probe.pauses > 0);
+    let were_away: Vec<SubscriptionId> = enrolled.iter().filter(was_away).map(|it| it.id).collect();
+    store.set_standings(&were_away, &|_, standing| look_at_once(standing)).await?;
     let plan = Plan::new(store.last_plan() + 1, config, guests, enrolled);
     Ok(reload::keep(store, plan, None).await?)
 }

@@ -20,6 +20,7 @@ use crate::plan::{Plan, Planned};
 use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
 use client::Client;
+use complaints::Complaints;
 use flights::Flights;
 use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
@@ -29,6 +30,7 @@ use tell::{Told, tell};
 use timers::Timers;
 
 pub mod client;
+mod complaints;
 pub mod envelope;
 mod flights;
 pub mod outgoing;
@@ -60,6 +62,7 @@ struct Deliverer {
     client: Client,
     metrics: Arc<Metrics>,
     flights: Flights,
+    complaints: Complaints,
     /// Asks for a look at a subscription at a later time.
     later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
@@ -76,9 +79,10 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
     let mut timers = Timers::default();
-    let (flights, tracker) = (Flights::default(), TaskTracker::new());
+    let (flights, complaints, tracker) = (Flights::default(), Complaints::default(), TaskTracker::new());
     let watched = plan.clone();
-    let parts = Deliverer { store, plan: watched, client, metrics, flights, later, tracker, cancel };
+    let parts =
+        Deliverer { store, plan: watched, client, metrics, flights, complaints, later, tracker, cancel };
     let deliverer = Arc::new(parts);
     deliverer.fill_all().await;
     loop {
@@ -147,7 +151,6 @@ impl Deliverer {
                 && let Err(error) = self.claim(subscription).await
                 && !matches!(error, store::Error::UnknownSubscription(_))
             {
-                tracing::error!(%subscription, %error, "failed to read what waits");
                 self.metrics.store_failed(error.kind());
                 return self.rest(subscription);
             }
@@ -185,7 +188,9 @@ impl Deliverer {
                 room => (Take::Heads(room), false),
             },
         };
-        match self.take(subscription, take, standing.generation).await? {
+        let taken = self.take(subscription, take, standing.generation).await;
+        self.complaints.note(subscription, planned.name(), taken.as_ref().err());
+        match taken? {
             None => self.flights.ask_again(subscription),
             Some(leases) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
             Some(leases) => leases.into_iter().for_each(|lease| {
@@ -347,6 +352,7 @@ mod tests {
             client: Client::default(),
             metrics: Arc::new(Metrics::new()),
             flights: Flights::default(),
+            complaints: Complaints::default(),
             later: mpsc::unbounded_channel().0,
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),

@@ -203,7 +203,7 @@ impl Service {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
             config: if (self.doors.config_stale)() { "stale" } else { "ok" },
-            store: if self.doors.source.store_failing() { "failing" } else { "ok" },
+            store: self.doors.source.store_state(),
         };
         answer::json(StatusCode::OK, &health)
     }

@@ -151,9 +151,18 @@ impl Source {
         receipts
     }
 
-    /// Whether the last thing asked of the store failed.
+    /// Whether the last events could not be kept.
     pub fn store_failing(&self) -> bool {
         self.store_failing.load(Ordering::Relaxed)
+    }
+
+    /// In one word for people: takes no events, cannot read some that wait, or neither.
+    pub fn store_state(&self) -> &'static str {
+        match self.store_failing() {
+            true => "failing",
+            false if self.store.unreadable().is_some() => "unreadable",
+            false => "ok",
+        }
     }
 
     /// What waits now, by subscription.

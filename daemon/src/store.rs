@@ -110,6 +110,9 @@ pub type Verdict<'a> = &'a (dyn Fn(&mut Standing) -> Next + Send + Sync);
 /// Changes a standing; the same holds.
 pub type Change<'a> = &'a (dyn Fn(&mut Standing) + Send + Sync);
 
+/// Changes the standing of each of several.
+pub type Changes<'a> = &'a (dyn Fn(SubscriptionId, &mut Standing) + Send + Sync);
+
 /// A page of history.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -164,6 +167,8 @@ pub struct Waiting {
     pub pending: u64,
     /// Of these, held by a plugin's failure.
     pub held: u64,
+    /// Of these, set aside since they cannot be read.
+    pub unreadable: u64,
 }
 
 /// Why a store could not do what it was asked.
@@ -219,7 +224,8 @@ pub trait Store: Send + Sync + 'static {
     /// A hint: a claim may still come back empty.
     async fn woken(&self) -> Vec<SubscriptionId>;
 
-    /// Hands out waiting deliveries of one subscription.
+    /// Hands out waiting deliveries of one subscription. One that is damaged is set aside: its
+    /// lane waits as for one that is held, the others go on.
     async fn claim(&self, subscription: SubscriptionId, take: Take) -> Result<Vec<Lease>>;
 
     /// Takes back deliveries that are not tried after all, as if nobody had claimed them. In
@@ -264,8 +270,15 @@ pub trait Store: Send + Sync + 'static {
     /// written with whatever can be written next.
     async fn set_standing(&self, subscription: SubscriptionId, change: Change<'_>) -> Result<Arc<Standing>>;
 
+    /// The same for many at once, who share one sync. Those that are not there are left out.
+    async fn set_standings(&self, subscriptions: &[SubscriptionId], change: Changes<'_>) -> Result<()>;
+
     /// How much waits. In memory, never waits itself.
     fn waiting(&self, subscription: SubscriptionId) -> Waiting;
+
+    /// Why something that waits cannot be read, as long as that is so; a store that fails here
+    /// may well take new events. In memory, never waits.
+    fn unreadable(&self) -> Option<Error>;
 
     /// The event whose held delivery blocks a lane of this subscription. In memory, never waits.
     fn held_in(&self, subscription: SubscriptionId, lane: Lane) -> Option<EventId>;

@@ -8,8 +8,10 @@ use anstream::{AutoStream, ColorChoice};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+pub mod complaint;
 pub mod metrics;
 
+pub use complaint::Complaint;
 pub use metrics::Metrics;
 
 /// The form of log lines.

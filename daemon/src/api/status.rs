@@ -19,7 +19,7 @@ impl Api {
             "listen": { "tcp": self.about.tcp.to_string(), "unix": self.about.unix },
             "workspace_id": plan.config.workspace.id,
             "config": config(&plan.config.path, &reload),
-            "store": if (self.store_failing)() { "failing" } else { "ok" },
+            "store": (self.store_state)(),
             "subscriptions": subscriptions,
             "sources": (self.sources)(),
         })
@@ -51,6 +51,7 @@ impl Api {
             "has_pending_events": waiting.pending > 0,
             "pending": waiting.pending,
             "held": waiting.held,
+            "unreadable": waiting.unreadable,
             "delivered": standing.delivered,
             "failed_attempts": standing.failed_attempts,
             "disabled_reason": disabled_reason,

@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, BAD, GOOD, WARN, clean, count, styled};
 use crate::store::sqlite::audit;
-use crate::store::sqlite::salvage::{Salvaged, salvage};
+use crate::store::sqlite::salvage::{Lost, Salvaged, salvage};
 use checks::{CHECKS, Finding, Ground, State};
 
 mod checks;
@@ -88,13 +88,20 @@ fn document(done: &Salvaged) -> serde_json::Value {
         "repaired": true,
         "kept": done.kept,
         "events": saved.events,
-        "events_lost": saved.events_lost,
+        "events_lost": saved.events_lost.count(),
+        "events_lost_at_least": saved.events_lost.at_least,
         "decisions": saved.decisions,
-        "decisions_lost": saved.decisions_lost,
+        "decisions_lost": none_or_unknown(saved.decisions_doubtful),
         "waiting": saved.waiting,
         "subscriptions": saved.subscriptions,
         "standings_lost": saved.standings_lost,
+        "subscriptions_lost": none_or_unknown(saved.subscriptions_doubtful),
     })
+}
+
+/// Whether something was lost: no, or nobody can know.
+fn none_or_unknown(doubtful: bool) -> Option<bool> {
+    (!doubtful).then_some(false)
 }
 
 fn told(done: &Salvaged) -> String {
@@ -107,11 +114,21 @@ fn told(done: &Salvaged) -> String {
         if saved.waiting == 1 { "delivery" } else { "deliveries" },
         count(saved.subscriptions, "subscription"),
     );
-    if saved.events_lost > 0 {
-        text += &format!("lost: {}\n", count(saved.events_lost, "event"));
+    text += &match saved.events_lost {
+        Lost { at_least: 0, perhaps_more: false } => String::new(),
+        Lost { at_least, perhaps_more: false } => format!("lost: {}\n", count(at_least, "event")),
+        Lost { at_least: 0, perhaps_more: true } => {
+            "lost: perhaps some events; how many cannot be known\n".to_owned()
+        }
+        Lost { at_least, perhaps_more: true } => {
+            format!("lost: at least {}; how many more cannot be known\n", count(at_least, "event"))
+        }
+    };
+    if saved.decisions_doubtful {
+        text += "lost: perhaps some outcomes; deliveries of saved events may go out a second time\n";
     }
-    if saved.decisions_lost {
-        text += "lost: some outcomes; deliveries of saved events may go out a second time\n";
+    if saved.subscriptions_doubtful {
+        text += "lost: perhaps how further subscriptions stood; those in the config begin anew\n";
     }
     for name in &saved.standings_lost {
         text += &format!(

@@ -47,7 +47,10 @@ pub struct LastRefusal {
 pub enum StoreState {
     #[default]
     Ok,
+    /// Takes no events.
     Failing,
+    /// Takes events, but cannot read some that wait.
+    Unreadable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +88,9 @@ pub struct Subscription {
     /// Of these, held by a plugin's failure.
     #[serde(default)]
     pub held: u64,
+    /// Of these, set aside since they cannot be read.
+    #[serde(default)]
+    pub unreadable: u64,
     pub delivered: u64,
     pub failed_attempts: u32,
     /// What the last failed attempt said, while it is pending.

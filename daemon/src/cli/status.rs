@@ -72,6 +72,11 @@ fn store_state(store: StoreState, here: &Invocation) -> String {
             styled(BAD, "failing"),
             here.command(&["doctor"])
         ),
+        StoreState::Unreadable => format!(
+            "store   {}, some of what waits cannot be read; the log and `{}` say why\n",
+            styled(BAD, "unreadable"),
+            here.command(&["doctor"])
+        ),
     }
 }
 
@@ -111,7 +116,11 @@ fn subscriptions(all: &[Subscription], here: &Invocation, now: Timestamp) -> Str
                 cell(subscription.delivered.to_string()),
                 cell(subscription.url_callback.clone()),
             ],
-            note(subscription, here, now).into_iter().chain(held(subscription)).collect(),
+            note(subscription, here, now)
+                .into_iter()
+                .chain(held(subscription))
+                .chain(unreadable(subscription, here))
+                .collect(),
         );
     }
     table.render()
@@ -156,6 +165,16 @@ fn held(subscription: &Subscription) -> Option<String> {
     (*held > 0).then(|| {
         format!(
             "{pending} pending, {held} of them held by a plugin: mend it or its config and save, then they are tried again"
+        )
+    })
+}
+
+fn unreadable(subscription: &Subscription, here: &Invocation) -> Option<String> {
+    let Subscription { pending, unreadable, .. } = subscription;
+    (*unreadable > 0).then(|| {
+        let repair = here.command(&["doctor", "--repair"]);
+        format!(
+            "{pending} pending, {unreadable} of them set aside, the store cannot read them: stop the daemon and run `{repair}`"
         )
     })
 }
@@ -234,6 +253,16 @@ held   enabled              2         12  http://127.0.0.1:3000/toggl
         let wanted =
             "\nstore   failing, new events are refused; the log and `trackrelay doctor` say why\ntcp ";
         assert!(text.contains(wanted), "{text}");
+
+        reply.store = StoreState::Unreadable;
+        reply.subscriptions[0].unreadable = 1;
+        let text = plain(&render(&reply, "/a/config.toml", &here, "2025-09-10T10:03:04Z".parse().unwrap()));
+        for wanted in [
+            "\nstore   unreadable, some of what waits cannot be read; the log and `trackrelay doctor` say why\ntcp ",
+            " pending, 1 of them set aside, the store cannot read them: stop the daemon and run `trackrelay doctor --repair`\n",
+        ] {
+            assert!(text.contains(wanted), "{text}");
+        }
     }
 
     #[test]

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Now};
-use crate::delivery::Outcome;
+use crate::delivery::{Outcome, SubscriptionId};
 use crate::drill;
-use crate::plan::{Plan, Planned};
+use crate::plan::Plan;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use calm::Calm;
@@ -20,9 +19,6 @@ mod calm;
 
 /// Rarely enough to let an idle laptop sleep, often enough that nothing piles up.
 const EVERY: Duration = Duration::from_secs(60);
-
-/// Standings written at the same time; they share their syncs.
-const AT_ONCE: usize = 512;
 
 pub(super) async fn run(
     store: Arc<dyn Store>,
@@ -66,17 +62,10 @@ async fn prune(store: &dyn Store, plan: &Plan, metrics: &Metrics) {
 
 /// A standing is stored with what is left of its wait at that moment, so writing it is enough.
 async fn keep_waits(store: &dyn Store, plan: &Plan) {
-    let waits = |id| store.standing(id).is_some_and(|standing| standing.pending.is_some());
-    let waiting = plan.subscriptions.iter().filter(|planned| waits(planned.id));
-    let write = |planned: &Arc<Planned>| {
-        let (id, name) = (planned.id, planned.name().to_owned());
-        async move {
-            if let Err(error) = store.set_standing(id, &|_| {}).await {
-                tracing::debug!(subscription.name = name, %error, "a wait could not be written down");
-            }
-        }
-        .boxed()
-    };
-    let writes: Vec<_> = waiting.map(write).collect();
-    stream::iter(writes).buffer_unordered(AT_ONCE).for_each(|()| std::future::ready(())).await;
+    let waits = |id: &SubscriptionId| store.standing(*id).is_some_and(|standing| standing.pending.is_some());
+    let waiting: Vec<SubscriptionId> =
+        plan.subscriptions.iter().map(|planned| planned.id).filter(waits).collect();
+    if let Err(error) = store.set_standings(&waiting, &|_, _| {}).await {
+        tracing::debug!(%error, "what is left of waits could not be written down");
+    }
 }

@@ -2,18 +2,15 @@
 //! changed URL has to be validated again. Compared with what the store last saw, so that a
 //! change made while the daemon was down counts just the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use crate::config::{Config, Secret, Subscription};
 use crate::deliver::rule;
-use crate::delivery::{MadeSecret, Standing, Validation};
+use crate::delivery::{MadeSecret, Standing, SubscriptionId, Validation};
 use crate::store::{self, Enrolled, Store};
-
-/// Standings written at the same time; they share their syncs.
-const AT_ONCE: usize = 512;
 
 /// The store's word on every subscription of the config, in its order, brought up to date.
 pub(super) async fn enroll(
@@ -26,10 +23,22 @@ pub(super) async fn enroll(
     if end_what_is_ending(store, &enrolled, now).await? {
         enrolled = store.enroll(&names, now).await?;
     }
-    let pairs = config.subscriptions.iter().zip(enrolled);
-    let updates: Vec<_> =
-        pairs.map(|(meant, enrolled)| update(store, meant, enrolled, now).boxed()).collect();
-    stream::iter(updates).buffered(AT_ONCE).try_collect().await
+    let pairs = config.subscriptions.iter().zip(&enrolled);
+    let news = pairs.filter(|(meant, enrolled)| is_news(meant, &enrolled.standing));
+    let news: BTreeMap<SubscriptionId, &Subscription> =
+        news.map(|(meant, enrolled)| (enrolled.id, meant)).collect();
+    let changed: Vec<SubscriptionId> = news.keys().copied().collect();
+    let change = |id, standing: &mut Standing| {
+        if let Some(meant) = news.get(&id) {
+            take_over(meant, standing, now);
+        }
+    };
+    store.set_standings(&changed, &change).await?;
+    let as_now = |enrolled: Enrolled| match store.standing(enrolled.id) {
+        Some(standing) => Enrolled { standing, ..enrolled },
+        None => enrolled,
+    };
+    Ok(enrolled.into_iter().map(as_now).collect())
 }
 
 /// A deletion that was cut short, say by a crash, is finished before its name is used again.
@@ -44,20 +53,6 @@ async fn end_what_is_ending(
         some = true;
     }
     Ok(some)
-}
-
-async fn update(
-    store: &dyn Store,
-    meant: &Subscription,
-    enrolled: Enrolled,
-    now: Timestamp,
-) -> Result<Enrolled, store::Error> {
-    if !is_news(meant, &enrolled.standing) {
-        return Ok(enrolled);
-    }
-    let change = |standing: &mut Standing| take_over(meant, standing, now);
-    let standing = store.set_standing(enrolled.id, &change).await?;
-    Ok(Enrolled { standing, ..enrolled })
 }
 
 /// Whether the store has seen this table before, just as it is.

@@ -21,8 +21,8 @@ use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, Subscription
 use crate::event::{Entity, EventId};
 use crate::plan::{Guests, Plan};
 use crate::store::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
-    Store, Take, Verdict, Waiting,
+    Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
+    Seq, Store, Take, Verdict, Waiting,
 };
 use crate::telemetry::Metrics;
 
@@ -35,6 +35,7 @@ pub(crate) const SECRET: &str = "local-Test_Secret 01";
 pub(crate) struct FakeStore {
     pub(crate) arrivals: Mutex<Vec<Arrival>>,
     pub(crate) refuse: Mutex<Option<Error>>,
+    pub(crate) unreadable: Mutex<Option<Error>>,
     next_id: AtomicI64,
 }
 
@@ -74,7 +75,7 @@ impl Store for FakeStore {
     }
 
     fn waiting(&self, _: SubscriptionId) -> Waiting {
-        Waiting { pending: self.arrivals.lock().unwrap().len() as u64, held: 0 }
+        Waiting { pending: self.arrivals.lock().unwrap().len() as u64, ..Waiting::default() }
     }
 
     async fn woken(&self) -> Vec<SubscriptionId> {
@@ -112,6 +113,12 @@ impl Store for FakeStore {
     }
     async fn set_standing(&self, _: SubscriptionId, _: Change<'_>) -> Result<Arc<Standing>> {
         panic!("{NOT_ASKED}")
+    }
+    async fn set_standings(&self, _: &[SubscriptionId], _: Changes<'_>) -> Result<()> {
+        panic!("{NOT_ASKED}")
+    }
+    fn unreadable(&self) -> Option<Error> {
+        self.unreadable.lock().unwrap().clone()
     }
     fn held_in(&self, _: SubscriptionId, _: Lane) -> Option<EventId> {
         panic!("{NOT_ASKED}")

@@ -2,13 +2,13 @@
 //! windows, and who is to be woken. No I/O; the engine holds it behind one lock and writes
 //! down what it says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use super::lanes::{Budget, Entry, Landing, Lanes, Place, Waiters};
-use super::{Change, Enrolled, Error, Lease, Next, Result, Take, Verdict, Waiting};
+use super::{Change, Changes, Enrolled, Error, Lease, Next, Result, Take, Verdict, Waiting};
 use crate::delivery::{DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::EventId;
 
@@ -25,6 +25,8 @@ struct Sub {
     standing: Arc<Standing>,
     lanes: Lanes,
     pending: u64,
+    /// Of the held ones, those that could not be read.
+    unreadable: HashSet<DeliveryId>,
     woken: bool,
 }
 
@@ -64,7 +66,8 @@ impl Board {
     /// Brings in a subscription of which `pending` deliveries wait in the engine.
     pub(super) fn enroll(&mut self, id: SubscriptionId, name: &str, standing: Standing, pending: u64) {
         let lanes = if pending > 0 { Lanes::unread() } else { Lanes::default() };
-        let sub = Sub { name: name.to_owned(), standing: Arc::new(standing), lanes, pending, woken: false };
+        let (name_of, standing, unreadable) = (name.to_owned(), Arc::new(standing), HashSet::new());
+        let sub = Sub { name: name_of, standing, lanes, pending, unreadable, woken: false };
         self.subscriptions.insert(id, sub);
         self.names.insert(name.to_owned(), id);
         self.wake(id);
@@ -74,6 +77,10 @@ impl Board {
         let id = *self.names.get(name)?;
         let standing = self.standing(id)?;
         Some(Enrolled { id, name: name.to_owned(), standing })
+    }
+
+    pub(super) fn name(&self, id: SubscriptionId) -> Option<&str> {
+        self.subscriptions.get(&id).map(|sub| sub.name.as_str())
     }
 
     pub(super) fn knows(&self, id: SubscriptionId) -> bool {
@@ -112,8 +119,28 @@ impl Board {
         Ok(standing)
     }
 
+    /// Says which of them there are.
+    pub(super) fn set_standings(
+        &mut self,
+        ids: &[SubscriptionId],
+        change: Changes<'_>,
+    ) -> Vec<SubscriptionId> {
+        let known: Vec<SubscriptionId> = ids.iter().copied().filter(|id| self.knows(*id)).collect();
+        for id in &known {
+            if let Some(sub) = self.subscriptions.get_mut(id) {
+                change(*id, Arc::make_mut(&mut sub.standing));
+            }
+            self.wake(*id);
+        }
+        known
+    }
+
     pub(super) fn waiting(&self, id: SubscriptionId) -> Waiting {
-        let count = |sub: &Sub| Waiting { pending: sub.pending, held: sub.lanes.held() as u64 };
+        let count = |sub: &Sub| {
+            let unreadable = sub.unreadable.len();
+            let held = sub.lanes.held().saturating_sub(unreadable) as u64;
+            Waiting { pending: sub.pending, held, unreadable: unreadable as u64 }
+        };
         self.subscriptions.get(&id).map(count).unwrap_or_default()
     }
 
@@ -158,6 +185,24 @@ impl Board {
         }
     }
 
+    /// A delivery in flight cannot be read: its lane waits, the others go on.
+    pub(super) fn set_aside(&mut self, id: SubscriptionId, place: Place) {
+        if let Some(sub) = self.subscriptions.get_mut(&id)
+            && let Some(flight) = sub.lanes.in_flight(place.delivery)
+        {
+            sub.lanes.land(place.delivery, Landing::Held(place), &mut self.budget);
+            if !flight.given_up {
+                sub.unreadable.insert(place.delivery);
+            }
+            self.wake(id);
+        }
+    }
+
+    /// Something has been set aside.
+    pub(super) fn lacks_some(&self) -> bool {
+        self.subscriptions.values().any(|sub| !sub.unreadable.is_empty())
+    }
+
     /// The event of a delivery in flight is gone: it is being given up right now, which
     /// `drop_waiting` will count.
     pub(super) fn let_go(&mut self, id: SubscriptionId, delivery: DeliveryId) {
@@ -197,6 +242,7 @@ impl Board {
     pub(super) fn release_held(&mut self, id: SubscriptionId) -> Result<u64> {
         let sub = self.subscriptions.get_mut(&id).ok_or(Error::UnknownSubscription(id))?;
         let released = sub.lanes.release(&mut self.budget) as u64;
+        sub.unreadable = HashSet::new();
         self.wake(id);
         Ok(released)
     }
@@ -213,6 +259,7 @@ impl Board {
     pub(super) fn drop_waiting(&mut self, id: SubscriptionId, place: Place, lane: Lane) {
         if let Some(sub) = self.subscriptions.get_mut(&id) {
             sub.pending = sub.pending.saturating_sub(1);
+            sub.unreadable.remove(&place.delivery);
             sub.lanes.remove(place, lane, &mut self.budget);
             self.wake(id);
         }

@@ -15,8 +15,8 @@ use super::board::Board;
 use super::event_ids::{self, EventIds};
 use super::lanes::Budget;
 use super::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
-    Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
+    Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
+    Seq, Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::EventId;
@@ -234,8 +234,17 @@ impl Store for MemoryStore {
         self.lock().board.set_standing(subscription, change)
     }
 
+    async fn set_standings(&self, subscriptions: &[SubscriptionId], change: Changes<'_>) -> Result<()> {
+        self.lock().board.set_standings(subscriptions, change);
+        Ok(())
+    }
+
     fn waiting(&self, subscription: SubscriptionId) -> Waiting {
         self.lock().board.waiting(subscription)
+    }
+
+    fn unreadable(&self) -> Option<Error> {
+        None
     }
 
     fn held_in(&self, subscription: SubscriptionId, lane: Lane) -> Option<EventId> {

@@ -21,8 +21,8 @@ use super::board::Settled;
 use super::event_ids::EventIds;
 use super::lanes::{Budget, nanoseconds};
 use super::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
-    Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
+    Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
+    Seq, Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Standing, SubscriptionId};
 use crate::drill::{self, Point};
@@ -278,8 +278,22 @@ impl Store for SqliteStore {
         Ok(standing)
     }
 
+    async fn set_standings(&self, subscriptions: &[SubscriptionId], change: Changes<'_>) -> Result<()> {
+        {
+            let mut state = self.shared.queue.lock();
+            for id in state.board.set_standings(subscriptions, change) {
+                state.restood(id);
+            }
+        }
+        if subscriptions.is_empty() { Ok(()) } else { self.write(0, |answer| Box::new(Flush(answer))).await }
+    }
+
     fn waiting(&self, subscription: SubscriptionId) -> Waiting {
         self.shared.queue.lock().board.waiting(subscription)
+    }
+
+    fn unreadable(&self) -> Option<Error> {
+        self.shared.queue.lock().unreadable().cloned()
     }
 
     fn held_in(&self, subscription: SubscriptionId, lane: Lane) -> Option<EventId> {

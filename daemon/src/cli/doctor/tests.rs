@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::salvage::Saved;
 
 fn ground(folder: &Path) -> Invocation {
     let config = folder.join("config.toml");
@@ -56,24 +57,38 @@ async fn a_broken_store_is_told_and_repaired() {
 }
 
 #[test]
-fn losses_are_told_in_numbers() {
-    let saved = crate::store::sqlite::salvage::Saved {
+fn losses_are_told_in_numbers_and_doubts_as_doubts() {
+    let saved = Saved {
         events: 12,
-        events_lost: 3,
+        events_lost: Lost { at_least: 3, perhaps_more: false },
         decisions: 1,
-        decisions_lost: true,
+        decisions_doubtful: true,
         waiting: 2,
         subscriptions: 1,
         standings_lost: vec!["slack".to_owned()],
+        subscriptions_doubtful: false,
         plans: 1,
     };
-    let text = told(&Salvaged { kept: vec!["/s/trackrelay.db.damaged-1".into()], saved });
+    let mut done = Salvaged { kept: vec!["/s/trackrelay.db.damaged-1".into()], saved };
     assert_eq!(
-        text,
+        told(&done),
         "saved: 12 events, 1 outcome of ended deliveries, 2 deliveries waiting, 1 subscription\n\
          lost: 3 events\n\
-         lost: some outcomes; deliveries of saved events may go out a second time\n\
+         lost: perhaps some outcomes; deliveries of saved events may go out a second time\n\
          lost: how `slack` stood; it is validated again, and a secret made here is made anew\n\
          kept: `/s/trackrelay.db.damaged-1`, the damaged file; delete it when nothing is missed\n"
     );
+    let facts = document(&done);
+    assert_eq!((&facts["events_lost"], &facts["decisions_lost"]), (&json!(3), &json!(null)));
+    assert_eq!(facts["subscriptions_lost"], json!(false));
+
+    for (at_least, said) in [
+        (0, "lost: perhaps some events; how many cannot be known\n"),
+        (1, "lost: at least 1 event; how many more cannot be known\n"),
+    ] {
+        done.saved.events_lost = Lost { at_least, perhaps_more: true };
+        assert!(told(&done).contains(said), "{}", told(&done));
+        let facts = document(&done);
+        assert_eq!((&facts["events_lost"], &facts["events_lost_at_least"]), (&json!(null), &json!(at_least)));
+    }
 }

@@ -24,7 +24,7 @@ async fn what_was_appended_can_be_claimed<S: Subject>() {
     assert_eq!(*lease.event, event);
     assert_eq!((lease.arrived_at, lease.replay, lease.attempts), (at(1), false, 0));
     assert!(claim(&subject, two, Take::Heads(9)).await.is_empty());
-    assert_eq!(subject.store().waiting(one), Waiting { pending: 1, held: 0 });
+    assert_eq!(subject.store().waiting(one), Waiting { pending: 1, held: 0, unreadable: 0 });
     assert_eq!(subject.store().waiting(two), Waiting::default());
 }
 

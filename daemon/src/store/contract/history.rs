@@ -169,7 +169,7 @@ async fn old_events_end_with_what_waits_of_them<S: Subject>() {
     let held = claim(&subject, one, Take::Heads(1)).await.remove(0);
     settle(&subject, held, Outcome::Held).await;
     assert_eq!(subject.store().prune(at(6)).await.unwrap(), [(one, 4)]);
-    assert_eq!(subject.store().waiting(one), Waiting { pending: 5, held: 0 });
+    assert_eq!(subject.store().waiting(one), Waiting { pending: 5, held: 0, unreadable: 0 });
     assert_eq!(past(&subject, &Past::Failed(one)).await, [0; 0]);
     assert_eq!(past(&subject, &Past::Missed(two)).await, [6, 7, 8, 9, 10]);
     assert!(subject.store().why(EventId(5)).await.unwrap().is_none());

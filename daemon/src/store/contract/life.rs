@@ -68,7 +68,7 @@ impl<S: Subject> Life<S> {
         }
         let pending = self.waiting.len() as u64;
         let held = self.waiting.values().filter(|it| it.held).count() as u64;
-        assert_eq!(self.subject.store().waiting(self.id), Waiting { pending, held });
+        assert_eq!(self.subject.store().waiting(self.id), Waiting { pending, held, unreadable: 0 });
     }
 
     async fn append(&mut self, events: Vec<(i64, i64)>) {

@@ -29,7 +29,7 @@ async fn held_deliveries_wait_again<S: Subject>() {
     settle(&subject, lease, Outcome::Held).await;
     let subject = subject.reopen().await;
     let held = u64::from(!S::DURABLE);
-    assert_eq!(subject.store().waiting(one), Waiting { pending: 2, held });
+    assert_eq!(subject.store().waiting(one), Waiting { pending: 2, held, unreadable: 0 });
     let outcome = if S::DURABLE { Outcome::Pending } else { Outcome::Held };
     assert_eq!(outcomes(&subject, 1).await, [(outcome, 1, false)]);
     let expected: &[i64] = if S::DURABLE { &[1, 2] } else { &[] };

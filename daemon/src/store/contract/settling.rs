@@ -83,7 +83,7 @@ async fn a_held_delivery_blocks_its_own_lane_only<S: Subject>() {
     }
     let lease = claim(&subject, one, Take::Heads(1)).await.remove(0);
     settle(&subject, lease, Outcome::Held).await;
-    assert_eq!(subject.store().waiting(one), Waiting { pending: 3, held: 1 });
+    assert_eq!(subject.store().waiting(one), Waiting { pending: 3, held: 1, unreadable: 0 });
     assert_eq!(outcomes(&subject, 1).await[0].0, Outcome::Held);
     append(&subject, tag(4, 70, 0), one).await;
     assert_eq!(drain(&subject, one).await, [3]);

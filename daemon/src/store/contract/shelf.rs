@@ -1,5 +1,7 @@
 //! Subscriptions: names, ids, standings.
 
+use futures_util::FutureExt;
+
 use super::*;
 
 every_store! {
@@ -7,6 +9,7 @@ every_store! {
     a_rename_keeps_everything
     what_waited_of_a_removed_subscription_is_cancelled
     a_changed_standing_survives
+    many_standings_change_at_once
 }
 
 async fn a_name_keeps_its_id_and_what_waits<S: Subject>() {
@@ -71,4 +74,26 @@ async fn a_changed_standing_survives<S: Subject>() {
     let subject = subject.reopen().await;
     let standing = subject.store().standing(one).unwrap();
     assert_eq!((standing.validation.validated_at, standing.delivered), (Some(at(3)), 1));
+}
+
+async fn many_standings_change_at_once<S: Subject>() {
+    let (subject, one) = with_one::<S>().await;
+    let names: Vec<String> = (0..600).map(|n| format!("many-{n}")).collect();
+    let enrolled = subject.store().enroll(&names, at(0)).await.unwrap();
+    let ids: Vec<SubscriptionId> = enrolled.iter().map(|it| it.id).collect();
+    let gone = ids[7];
+    subject.store().remove(gone, at(1)).await.unwrap();
+    append(&subject, tag(1, 70, 1), ids[0]).await;
+    while subject.store().woken().now_or_never().is_some() {}
+
+    let change = |id: SubscriptionId, standing: &mut Standing| standing.delivered = id.0.cast_unsigned();
+    subject.store().set_standings(&ids, &change).await.unwrap();
+    assert_eq!(subject.store().woken().await, [ids[0]], "what waits may go now");
+    subject.store().set_standings(&[], &|_, _| unreachable!()).await.unwrap();
+    let subject = subject.reopen().await;
+    let now = |id| subject.store().standing(id).map(|standing| standing.delivered);
+    for id in ids {
+        assert_eq!(now(id), (id != gone).then_some(id.0.cast_unsigned()));
+    }
+    assert_eq!(now(one), Some(0));
 }

@@ -2,13 +2,14 @@
 //! had no room in memory are read back here.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::queue::Find;
-use super::{Grant, Shared, SqliteStore, read};
+use super::{Grant, Shared, SqliteStore, read, record};
 use crate::delivery::{DeliveryId, Outcome, SubscriptionId};
-use crate::store::lanes::Entry;
+use crate::store::lanes::{Entry, Place};
 use crate::store::{Lease, Result, Routed, Take};
 
 /// What a look into the window came to.
@@ -79,7 +80,11 @@ impl SqliteStore {
     async fn lease(&self, subscription: SubscriptionId, mut grant: Grant) -> Result<Vec<Lease>> {
         if grant.entries.iter().any(|entry| entry.event.is_none()) {
             let shared = self.shared.clone();
-            let task = move || shared.read_back(subscription, &mut grant).map(|()| grant);
+            let task = move || {
+                let read = shared.read_back(subscription, &mut grant);
+                shared.queue.lock().was_read(subscription, read.as_ref().copied());
+                read.map(|()| grant)
+            };
             grant = tokio::task::spawn_blocking(task)
                 .await
                 .unwrap_or_else(|error| Err(self.shared.failed(&error)))?;
@@ -96,14 +101,27 @@ impl Shared {
             match read::event(&reader, entry.seq) {
                 Ok(Some((event, _))) => entry.event = Some(event),
                 Ok(None) => self.queue.lock().board.let_go(subscription, entry.place.delivery),
-                Err(rusqlite::Error::FromSqlConversionFailure(_, _, error)) => {
-                    // Stays in flight, and its lane with it: better than trying it for ever.
-                    tracing::error!(%error, event.id = entry.place.event.0, "a delivery is set aside until the next start");
-                }
+                Err(error) if record::is_damage(&error) => self.set_aside(subscription, entry.place, &error),
                 Err(error) => return Err(self.refused(&error)),
             }
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// Better than trying it for ever: what is damaged stays so, while the others can go.
+    fn set_aside(&self, subscription: SubscriptionId, place: Place, error: &rusqlite::Error) {
+        let error = self.refused(error);
+        let mut state = self.queue.lock();
+        state.board.set_aside(subscription, place);
+        let more = state.damaged(error.clone(), Instant::now());
+        if let Some(more) = more {
+            let name = state.board.name(subscription).unwrap_or_default().to_owned();
+            drop(state);
+            tracing::error!(subscription.name = name, event.id = place.event.0, more, %error,
+                "a delivery cannot be read and is set aside; its lane waits");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -12,6 +12,7 @@ use super::tx::{Settlement, Tx};
 use crate::delivery::{DeliveryId, Standing, SubscriptionId};
 use crate::store::board::Board;
 use crate::store::{Error, Result};
+use crate::telemetry::Complaint;
 
 /// Bytes of requests that may wait for the writer: what it writes in a tenth of a second.
 const MOST_BYTES: usize = 16 << 20;
@@ -81,6 +82,11 @@ pub(super) struct State {
     restood: HashSet<SubscriptionId>,
     pages: HashMap<SubscriptionId, Vec<Waker>>,
     finds: Vec<Find>,
+    /// Subscriptions of which nothing could be read the last time.
+    unread: HashMap<SubscriptionId, Error>,
+    /// What the last delivery that was set aside came to.
+    damage: Option<Error>,
+    complaint: Complaint,
     writer: Writer,
     failed: bool,
     closed: bool,
@@ -116,6 +122,26 @@ impl State {
         if !self.closed {
             self.pages.entry(subscription).or_default().extend(waker);
         }
+    }
+
+    /// A delivery has been set aside. Says whether that is worth a line, and how many had none.
+    pub(super) fn damaged(&mut self, error: Error, now: Instant) -> Option<u64> {
+        self.damage = Some(error);
+        self.complaint.happened(now)
+    }
+
+    /// Remembers whether what waits of a subscription could be read.
+    pub(super) fn was_read(&mut self, subscription: SubscriptionId, result: std::result::Result<(), &Error>) {
+        match result {
+            Err(error) => drop(self.unread.insert(subscription, error.clone())),
+            Ok(()) => drop(self.unread.remove(&subscription)),
+        }
+    }
+
+    /// Why something that waits cannot be read.
+    pub(super) fn unreadable(&self) -> Option<&Error> {
+        let unread = self.unread.iter().find(|(subscription, _)| self.board.knows(**subscription));
+        unread.map(|(_, error)| error).or_else(|| self.damage.as_ref().filter(|_| self.board.lacks_some()))
     }
 
     /// All outcomes are on disk, and the writer is not about to write any.
@@ -180,6 +206,9 @@ impl Queue {
             restood: HashSet::new(),
             pages: HashMap::new(),
             finds: Vec::new(),
+            unread: HashMap::new(),
+            damage: None,
+            complaint: Complaint::default(),
             writer: Writer::Works,
             failed: false,
             closed: false,

@@ -29,9 +29,10 @@ pub(super) fn waiters(
     from: Place,
     with_events: bool,
 ) -> rusqlite::Result<Waiters> {
-    let mut rows = connection.prepare_cached(&page_query())?;
-    let parameters = params![subscription.0, from.created_at, from.event.0, from.delivery.0, PAGE as i64];
-    let rows: Vec<(Entry, i64)> = rows.query_map(parameters, waiter_of)?.collect::<Result<_, _>>()?;
+    let rows = match page(connection, subscription, from) {
+        Err(error) if record::is_damage(&error) => page_row_by_row(connection, subscription, from)?,
+        page => page?,
+    };
     let next = rows.last().filter(|_| rows.len() == PAGE).map(|(last, _)| last.place.behind());
 
     let mut room = if with_events { PAGE_BYTES } else { 0 };
@@ -45,6 +46,60 @@ pub(super) fn waiters(
         entries.push(entry);
     }
     Ok(Waiters { entries, next })
+}
+
+fn page(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    from: Place,
+) -> rusqlite::Result<Vec<(Entry, i64)>> {
+    let mut rows = connection.prepare_cached(&page_query())?;
+    let parameters = params![subscription.0, from.created_at, from.event.0, from.delivery.0, PAGE as i64];
+    rows.query_map(parameters, waiter_of)?.collect()
+}
+
+/// The same where an event of the page cannot be read. That one comes along in a lane of its
+/// own, for what it is about is not known; whoever claims it finds that it is damaged.
+fn page_row_by_row(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    from: Place,
+) -> rusqlite::Result<Vec<(Entry, i64)>> {
+    let mut keys = connection.prepare_cached(
+        "SELECT created, event_id, delivery, seq, lane_order, replay, tries FROM waiting \
+         WHERE subscription = ?1 AND (created, event_id, delivery) >= (?2, ?3, ?4) \
+         ORDER BY created, event_id, delivery LIMIT ?5",
+    )?;
+    let mut one = connection.prepare_cached(&format!(
+        "{WAITERS} WHERE w.subscription = ?1 AND w.created = ?2 AND w.event_id = ?3 AND w.delivery = ?4"
+    ))?;
+    let parameters = params![subscription.0, from.created_at, from.event.0, from.delivery.0, PAGE as i64];
+    let mut keys = keys.query(parameters)?;
+    let mut page = Vec::new();
+    while let Some(key) = keys.next()? {
+        let place: [i64; 4] = [subscription.0, key.get(0)?, key.get(1)?, key.get(2)?];
+        match one.query_row(place, waiter_of).optional() {
+            Ok(found) => page.extend(found),
+            Err(error) if record::is_damage(&error) => page.push((damaged(key)?, 0)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(page)
+}
+
+/// What its row in `waiting` alone says of a delivery.
+fn damaged(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let delivery = DeliveryId(row.get(2)?);
+    let created_at = row.get(0)?;
+    Ok(Entry {
+        place: Place { created_at, event: EventId(row.get(1)?), delivery },
+        lane: Lane::of_entity(record::order_of(row.get(4)?)?, None, Entity::ALL[0], None, delivery),
+        seq: Seq(row.get(3)?),
+        arrived_at: record::moment(created_at),
+        replay: row.get(5)?,
+        attempts: row.get(6)?,
+        event: None,
+    })
 }
 
 /// One that waits, wherever it stands.

@@ -12,14 +12,16 @@ use rusqlite::{Connection, OpenFlags};
 use super::schema::{self, Folder};
 use super::start;
 use crate::store::{Error, Result};
-pub use copy::Saved;
 use copy::copy;
+use pages::PAGE;
+pub use saved::{Lost, Saved};
 
 mod copy;
+mod leaf;
+mod pages;
 mod rows;
-
-/// Pages of every store; also what `page_size` is by default.
-const PAGE: usize = 4096;
+mod saved;
+mod strays;
 
 /// What was done.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ fn build(damaged: &Path, new: &Path, patched: &Path, now: Timestamp) -> anyhow::
         anyhow::bail!(newer);
     }
     let transaction = to.transaction()?;
-    let mut saved = copy(&from, &transaction, now)?;
+    let mut saved = copy(&from, damaged, &transaction, now)?;
     transaction.commit()?;
     saved.waiting = start::settle_all(&mut to)?;
     to.close().map_err(|(_, error)| error)?;
@@ -165,3 +167,6 @@ fn beside(file: &Path, ending: &str) -> PathBuf {
     name.push(ending);
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::record;
 use crate::store::{Error, Result};
 
 /// What each version of the file adds to the one before. Never change an entry that was
@@ -97,12 +98,10 @@ impl Folder {
 
     /// The engine refused; says what to do where that is known.
     pub(super) fn refused(&self, error: &rusqlite::Error) -> Error {
-        use rusqlite::ErrorCode::{
-            CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
-        };
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
         match error.sqlite_error_code() {
             Some(DiskFull) => self.failed(&"the disk is full; make room, and it goes on by itself"),
-            Some(DatabaseCorrupt | NotADatabase) => self.failed(&format!(
+            _ if record::is_damage(error) => self.failed(&format!(
                 "{error}; the file is damaged: stop the daemon and run `trackrelay doctor --repair`, \
                  which keeps it and saves what can be read"
             )),

@@ -12,6 +12,7 @@ use crate::delivery::{Order, Outcome};
 use crate::event::read::restore;
 use crate::store::Next;
 
+mod damage;
 pub(super) mod disk;
 mod faults;
 mod index;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::queue::{Batch, Find, Work};
 use super::tx::{Settlement, Tx};
 use super::young::Young;
-use super::{Counters, Grant, Shared, read};
+use super::{Counters, Grant, Shared, read, record};
 use crate::delivery::{DeliveryId, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::store::Result;
@@ -148,8 +148,10 @@ impl Writer {
         let with_events = state.board.has_room();
         drop(state);
         let page = read::waiters(&self.connection, subscription, from, with_events);
-        let mut page = page.map_err(|error| self.shared.refused(&error))?;
+        let page = page.map_err(|error| self.shared.refused(&error));
         let mut state = self.shared.queue.lock();
+        state.was_read(subscription, page.as_ref().map(drop));
+        let mut page = page?;
         let late = by_delivery(state.unwritten());
         page.entries.retain_mut(|entry| still_waits(entry, &late));
         state.board.merge(subscription, from, page);
@@ -157,8 +159,11 @@ impl Writer {
     }
 
     fn take_outside(&self, subscription: SubscriptionId, delivery: DeliveryId) -> Result<Grant> {
-        let found = read::waiter(&self.connection, subscription, delivery);
-        let found = found.map_err(|error| self.shared.refused(&error))?;
+        let found = match read::waiter(&self.connection, subscription, delivery) {
+            // It is found by its page, which says of whom it is; others go first.
+            Err(error) if record::is_damage(&error) => None,
+            found => found.map_err(|error| self.shared.refused(&error))?,
+        };
         let mut state = self.shared.queue.lock();
         let late = by_delivery(state.unwritten());
         let found = found.and_then(|mut entry| still_waits(&mut entry, &late).then_some(entry));

@@ -25,12 +25,36 @@ pub(super) struct Table<'a> {
 /// A row as it stands.
 pub(super) type Cells = Vec<Value>;
 
-/// Hands on every row that can be read. Says whether there were others.
+/// Keys between which the tree of a table cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    /// The last that could be read before it. None: it begins where the table does.
+    pub(super) after: Option<i64>,
+    /// Where it is known to end. None: nothing behind it could be read.
+    pub(super) before: Option<i64>,
+}
+
+impl Hole {
+    pub(super) fn holds(&self, key: i64) -> bool {
+        self.after.is_none_or(|after| after < key) && self.before.is_none_or(|before| key < before)
+    }
+}
+
+/// What a search behind a broken place came to.
+enum Behind {
+    /// The first key from which on rows can be read again.
+    Goes(i64),
+    /// Here the table is known to be at its end.
+    Ends(i64),
+    Unreadable,
+}
+
+/// Hands on every row that can be read. Says where there may have been others.
 pub(super) fn each(
     connection: &Connection,
     table: &Table<'_>,
     mut put: impl FnMut(Cells) -> rusqlite::Result<()>,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Vec<Hole>> {
     let Table { name, key, columns, only, first } = table;
     let all = format!("SELECT {key}, {columns} FROM {name} WHERE {key} >= ?1 AND {only} ORDER BY {key}");
     let next = format!("SELECT {key} FROM {name} WHERE {key} >= ?1 AND {only} ORDER BY {key} LIMIT 1");
@@ -42,16 +66,30 @@ pub(super) fn each(
             found => Ok(found),
         }
     };
-    let mut from = *first;
-    let mut broken = false;
+    let (mut from, mut last) = (*first, None);
+    let mut holes: Vec<Hole> = Vec::new();
+    let mut open = false;
     loop {
-        if run(connection, &all, &mut from, &mut put)? {
-            return Ok(broken);
+        let at_end = run(connection, &all, &mut from, &mut |key, cells| {
+            if let Some(hole) = holes.last_mut().filter(|_| std::mem::take(&mut open)) {
+                hole.before = Some(key);
+            }
+            last = Some(key);
+            put(cells)
+        })?;
+        if at_end {
+            return Ok(holes);
         }
-        broken = true;
+        if !std::mem::replace(&mut open, true) {
+            holes.push(Hole { after: last, before: None });
+        }
         match behind(from, next) {
-            Some(found) => from = found,
-            None => return Ok(broken),
+            Behind::Goes(key) => from = key,
+            Behind::Unreadable => return Ok(holes),
+            Behind::Ends(key) => {
+                holes.last_mut().into_iter().for_each(|hole| hole.before = Some(key));
+                return Ok(holes);
+            }
         }
     }
 }
@@ -62,7 +100,7 @@ fn run(
     connection: &Connection,
     all: &str,
     from: &mut i64,
-    put: &mut impl FnMut(Cells) -> rusqlite::Result<()>,
+    put: &mut impl FnMut(i64, Cells) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<bool> {
     let Ok(mut rows) = connection.prepare_cached(all) else { return Ok(false) };
     let Ok(mut rows) = rows.query([*from]) else { return Ok(false) };
@@ -72,7 +110,7 @@ fn run(
             // In a broken tree a search may lead backwards, and round in circles.
             Ok(Some((key, _))) if key < last => return Ok(false),
             Ok(Some((key, cells))) => {
-                put(cells)?;
+                put(key, cells)?;
                 last = key;
                 *from = key.saturating_add(1);
             }
@@ -82,13 +120,13 @@ fn run(
     }
 }
 
-/// The first key after `broken` from which on rows can be read again.
-fn behind(broken: i64, next: impl Fn(i64) -> rusqlite::Result<Option<i64>>) -> Option<i64> {
+/// Where the table goes on after `broken`.
+fn behind(broken: i64, next: impl Fn(i64) -> rusqlite::Result<Option<i64>>) -> Behind {
     let (mut last, mut step, mut tries) = (broken, 1_i64, 0);
-    let mut found = loop {
-        let from = last.checked_add(step)?;
+    let (mut from, mut found) = loop {
+        let Some(from) = last.checked_add(step) else { return Behind::Unreadable };
         match next(from) {
-            Ok(found) => break found?,
+            Ok(found) => break (from, found),
             Err(_) => last = from,
         }
         tries += 1;
@@ -96,16 +134,15 @@ fn behind(broken: i64, next: impl Fn(i64) -> rusqlite::Result<Option<i64>>) -> O
             step = step.saturating_mul(2);
         }
     };
-    // After a long step the first may lie before what was found.
-    while last + 1 < found {
-        let middle = last.midpoint(found);
+    // After a long step there may be some before what was found.
+    while last + 1 < from {
+        let middle = last.midpoint(from);
         match next(middle) {
-            Ok(Some(key)) if key < found => found = key,
-            Ok(_) => return Some(found),
+            Ok(earlier) => (from, found) = (middle, earlier),
             Err(_) => last = middle,
         }
     }
-    Some(found)
+    found.map_or(Behind::Ends(from), Behind::Goes)
 }
 
 fn cells(row: &Row<'_>) -> rusqlite::Result<(i64, Cells)> {
