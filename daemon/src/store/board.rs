@@ -76,6 +76,10 @@ impl Board {
         Some(Enrolled { id, name: name.to_owned(), standing })
     }
 
+    pub(super) fn known(&self) -> Vec<Enrolled> {
+        self.names.keys().filter_map(|name| self.named(name)).collect()
+    }
+
     pub(super) fn knows(&self, id: SubscriptionId) -> bool {
         self.subscriptions.contains_key(&id)
     }
