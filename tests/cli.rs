@@ -354,6 +354,18 @@ fn samples_are_of_the_daemons_workspace() {
 }
 
 #[test]
+fn samples_come_in_the_shape_of_2023_too() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&receiver.table("all"));
+    assert_eq!(relay.cli(&["send", "time_entry.created", "--as", "gen2023", "--no-wait"]).code, 0);
+    let metadata = receiver.wait_for(1)[0].json()["metadata"].clone();
+    assert_eq!(metadata["path"], "/api/v9/workspaces/4200017/time_entries", "{metadata}");
+    assert!(metadata["time_entry_id"].is_string() && metadata["entity_id"].is_null(), "{metadata}");
+    assert_eq!(relay.cli_with_input(&["send", "-", "--as", "gen2023"], "{}").code, 2);
+    assert_eq!(relay.cli(&["send", "tag.created", "--as", "gen1999"]).code, 2);
+}
+
+#[test]
 fn errors_of_a_config_stand_apart_from_what_follows() {
     let relay =
         Relay::prepare("[subscription.a]\nurl_callback = \"nonsense\"\nevent_filters = [\"tag.*\"]\n");

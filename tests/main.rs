@@ -7,6 +7,7 @@
 mod harness;
 
 mod accepts;
+mod accepts_track;
 mod breaks;
 mod cli;
 mod clocks;
@@ -27,6 +28,7 @@ mod reloads;
 mod retries;
 mod shuts_down;
 mod signs;
+mod speaks_track;
 mod storms;
 mod survives;
 mod tidy;

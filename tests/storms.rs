@@ -45,7 +45,7 @@ fn a_thousand_saves_under_load_lose_and_double_nothing() {
     relay.start_again();
     receiver.answer(answers(witness.clone()));
     let started = relay.status()["started_at"].clone();
-    let crowd = Crowd::start(relay.unix(), &witness, &dice, SENDERS, REST);
+    let crowd = Crowd::start(relay.unix(), &witness, &dice, SENDERS, REST, None);
     let begun = Instant::now();
     let mut before = None;
     let mut slowest = Duration::ZERO;
@@ -91,7 +91,7 @@ fn a_storm_of_plugin_files_loses_and_doubles_nothing() {
     fs::write(&file, version(0)).unwrap();
     relay.start_again();
     receiver.answer(answers(witness.clone()));
-    let crowd = Crowd::start(relay.unix(), &witness, &dice, SENDERS, REST);
+    let crowd = Crowd::start(relay.unix(), &witness, &dice, SENDERS, REST, None);
     for n in 1..=PLUGINS {
         let (garbage, good) = (n % 2 == 1, version(n));
         let bytes = if garbage { &good[..dice.below(good.len() as u64) as usize] } else { &good };

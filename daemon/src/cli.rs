@@ -37,6 +37,7 @@ pub mod secret;
 pub mod send;
 pub mod status;
 pub mod test;
+pub mod upstream;
 pub mod validate;
 pub mod verify;
 pub mod why;
@@ -90,6 +91,7 @@ pub enum Command {
     Edit(edit::Args),
     Rm(rm::Args),
     Secret(secret::Args),
+    Upstream(upstream::Args),
     Demo(demo::Args),
     Init(init::Args),
     Schema(schema::Args),
@@ -143,6 +145,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Edit(args) => wait(edit::run(args, here)),
         Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Upstream(args) => upstream::run(args, here),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
@@ -152,7 +155,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
 }
 
 /// One thread is plenty for a command that asks the daemon.
-fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(anyhow::Error::from)?;
     runtime.block_on(command)

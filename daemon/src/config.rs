@@ -43,6 +43,8 @@ pub struct Config {
     pub store: StoreConfig,
     pub workspace: Workspace,
     pub users: Vec<User>,
+    /// In the order of the file.
+    pub sources: Vec<Source>,
     pub plugins: BTreeMap<String, PluginSpec>,
     /// In the order of the files.
     pub subscriptions: Vec<Subscription>,
@@ -119,6 +121,12 @@ impl Limit {
         }
     }
 
+    /// Among whose subscriptions those of this user count: the classic limit is each user's,
+    /// the others are the workspace's.
+    pub fn counts_apart(self, user_id: i64) -> Option<i64> {
+        (self == Limit::Classic).then_some(user_id)
+    }
+
     /// How many event filters a subscription may have.
     pub fn event_filters(self) -> Option<usize> {
         match self {
@@ -145,6 +153,14 @@ pub enum Role {
     Admin,
     /// Sees only its own events.
     Member,
+}
+
+/// Where Track delivers, signed: `POST /track/NAME`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Letters, digits, `-` and `_`: it stands in a URL as it is.
+    pub name: String,
+    pub secret: Secret,
 }
 
 #[derive(Clone, Debug, PartialEq)]

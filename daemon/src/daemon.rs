@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{About, Api};
+use crate::api::{About, Api, Claims};
 use crate::clock::{self, Due};
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem};
@@ -152,13 +152,18 @@ impl Daemon {
         let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
         let takes = Arc::clone(&source);
         let store_failing = Box::new(move || takes.store_failing());
+        let takes = Arc::clone(&source);
+        let sources = Box::new(move || takes.seen());
         let api = Api {
             store: Arc::clone(&store),
             plan: plan.clone(),
             reload: reload.clone(),
             reloads,
             pinger: pinger.clone(),
+            admin: token.clone(),
+            claims: Claims::default(),
             store_failing,
+            sources,
             about,
         };
         let token_file = token.path().to_owned();

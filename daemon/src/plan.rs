@@ -8,7 +8,7 @@ use crate::config::{Config, Secret, Subscription, ValidationMode};
 use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
 use crate::event::{Action, Entity};
 use crate::plugin::Plugin;
-use crate::sign::Signer;
+use crate::sign::{Key, Signer};
 use crate::store::Enrolled;
 
 mod guests;
@@ -32,6 +32,8 @@ pub struct Plan {
     by_name: HashMap<String, Arc<Planned>>,
     index: Index,
     guests: HashMap<String, Arc<Plugin>>,
+    /// The secret of each source, ready for checking.
+    sources: HashMap<String, Key>,
 }
 
 /// A subscription with everything needed to serve it.
@@ -52,6 +54,12 @@ impl Planned {
         &self.meant.name
     }
 
+    /// As it is about to be, to be PINGed and no more: its plugins are not loaded.
+    pub fn proposed(id: SubscriptionId, meant: Subscription, secret: Secret, workspace_id: i64) -> Planned {
+        let signer = Signer::new(&meant.signatures, &secret);
+        Planned { id, meant, secret, signer, entries: Entries::default(), workspace_id }
+    }
+
     /// Whether its callback has proved itself, or need not.
     pub fn validated(&self, standing: &Standing) -> bool {
         let validation = &standing.validation;
@@ -68,6 +76,17 @@ impl Planned {
     pub fn status(&self, standing: &Standing) -> Status {
         Status::of(self.meant.enabled, self.validated(standing), standing)
     }
+
+    /// One word for why the status is not enabled; empty if it is.
+    pub fn cause(&self, standing: &Standing) -> &'static str {
+        match self.status(standing) {
+            Status::Disabled if self.meant.enabled => "failures",
+            Status::Disabled => "config",
+            Status::NotValidated => "no_code",
+            Status::Pending => "failed_attempt",
+            Status::Enabled => "",
+        }
+    }
 }
 
 impl Plan {
@@ -81,7 +100,9 @@ impl Plan {
         let by_name =
             subscriptions.iter().map(|planned| (planned.meant.name.clone(), Arc::clone(planned))).collect();
         let index = Index::new(&subscriptions);
-        Plan { number, config, subscriptions, by_id, by_name, index, guests: guests.plugins }
+        let sources = config.sources.iter().map(|source| (source.name.clone(), Key::new(&source.secret)));
+        let (sources, guests) = (sources.collect(), guests.plugins);
+        Plan { number, config, subscriptions, by_id, by_name, index, guests, sources }
     }
 
     /// The subscriptions one of whose event filters matches. Costs what matches, not what exists.
@@ -95,6 +116,11 @@ impl Plan {
 
     pub fn named(&self, name: &str) -> Option<&Arc<Planned>> {
         self.by_name.get(name)
+    }
+
+    /// What deliveries of Track to this source must be signed with.
+    pub fn source(&self, name: &str) -> Option<&Key> {
+        self.sources.get(name)
     }
 
     /// Names of plugins that are in both but not the same.

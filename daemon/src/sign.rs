@@ -88,6 +88,11 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// Whether this has the form of a signature, right or wrong.
+pub fn is_formed(value: &str) -> bool {
+    value.strip_prefix(PREFIX).and_then(decode_hex).is_some()
+}
+
 /// 64 lowercase hex digits as bytes; Track never sends upper case.
 fn decode_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();

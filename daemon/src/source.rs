@@ -2,7 +2,8 @@
 //! decisions are written down, and only then the sender is told 202. All of a request is
 //! kept, or nothing.
 //!
-//! How a body is read within its bounds is `source/body.rs`; who may send at all is decided
+//! Track's own deliveries, which must be signed, come in by `source/signed.rs`, and what
+//! came of them of late is `source/recent.rs`. How a body is read within its bounds is `source/body.rs`; who may send at all is decided
 //! in `server/guard.rs`.
 
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ use crate::answer::{self, Answer};
 use crate::clock;
 use crate::config::Role;
 use crate::drill::{self, Point};
-use crate::event::read::{Fill, Kind, ReadError, Wrong, read_all};
+use crate::event::read::{Fill, ReadError, Wrong, read_all};
 use crate::event::{Event, EventId};
 use crate::plan::Plan;
 use crate::route::route;
@@ -32,12 +33,17 @@ use crate::telemetry::metrics::Backlog;
 pub mod body;
 #[cfg(test)]
 pub(crate) mod fake;
+mod recent;
+mod seldom;
+mod signed;
 mod stamp;
 #[cfg(test)]
 mod tests;
 
 pub use body::Limits;
 use body::{BodyError, Intake};
+pub use recent::Seen;
+use signed::{Signed, Unproven};
 use stamp::Stamps;
 
 /// How long a sender is asked to wait when the store failed: long enough for somebody to
@@ -53,6 +59,7 @@ pub struct Source {
     plan: watch::Receiver<Arc<Plan>>,
     metrics: Arc<Metrics>,
     intake: Intake,
+    signed: Signed,
     stamps: Stamps,
     foreign: Mutex<HashSet<i64>>,
     store_failing: AtomicBool,
@@ -65,12 +72,13 @@ impl Source {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Source {
-        let intake = Intake::new(limits);
+        let (intake, signed) = (Intake::new(limits), Signed::new(limits));
         Source {
             store,
             plan,
             metrics,
             intake,
+            signed,
             stamps: Stamps::default(),
             foreign: Mutex::default(),
             store_failing: AtomicBool::new(false),
@@ -104,19 +112,28 @@ impl Source {
         drop(headers);
         let body = self.intake.collect(body).await?;
         let plan = Arc::clone(&self.plan.borrow());
-        let events = self.read(body.bytes(), kind, &plan)?;
-        drill::pass(Point::AcceptRead);
-        let receipts = self.append(events, &plan).await?;
-        drill::pass(Point::AcceptAcknowledged);
-        self.count(&receipts);
+        let events = self.read(&plan, |fill| read_all(body.bytes(), kind, fill))?;
+        let receipts = self.keep("events", events, &plan).await?;
         Ok(accepted(&receipts, &plan))
     }
 
-    fn read(&self, body: &Bytes, kind: Kind, plan: &Plan) -> Result<Vec<Event>, ReadError> {
+    /// Reads events by `how`, with what they get when they do not say it themselves.
+    fn read<T>(
+        &self,
+        plan: &Plan,
+        how: impl FnOnce(&Fill<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let next_id = || self.store.next_event_id();
-        let fill =
-            Fill { now: self.stamps.next(clock::now()), next_id: &next_id, only_admin: only_admin(plan) };
-        read_all(body, kind, &fill)
+        how(&Fill { now: self.stamps.next(clock::now()), next_id: &next_id, only_admin: only_admin(plan) })
+    }
+
+    /// Makes events durable; `from` is the source they are counted under.
+    async fn keep(&self, from: &str, events: Vec<Event>, plan: &Plan) -> store::Result<Vec<Receipt>> {
+        drill::pass(Point::AcceptRead);
+        let receipts = self.append(events, plan).await?;
+        drill::pass(Point::AcceptAcknowledged);
+        self.count(from, &receipts);
+        Ok(receipts)
     }
 
     async fn append(&self, events: Vec<Event>, plan: &Plan) -> store::Result<Vec<Receipt>> {
@@ -144,8 +161,14 @@ impl Source {
         let plan = Arc::clone(&self.plan.borrow());
         let backlog = |planned: &Arc<crate::plan::Planned>| {
             let waiting = self.store.waiting(planned.id);
-            let subscription = planned.name().to_owned();
-            Backlog { subscription, pending: waiting.pending, held: waiting.held }
+            let standing = self.store.standing(planned.id).unwrap_or_default();
+            Backlog {
+                subscription: planned.name().to_owned(),
+                status: planned.status(&standing).as_str(),
+                reason: planned.cause(&standing),
+                pending: waiting.pending,
+                held: waiting.held,
+            }
         };
         plan.subscriptions.iter().map(backlog).collect()
     }
@@ -155,10 +178,10 @@ impl Source {
         &self.intake
     }
 
-    fn count(&self, receipts: &[Receipt]) {
+    fn count(&self, from: &str, receipts: &[Receipt]) {
         let duplicates = receipts.iter().filter(|receipt| receipt.duplicate).count();
-        self.metrics.events_received("events", receipts.len() as u64, duplicates as u64);
-        debug!(events = receipts.len(), duplicates, "events accepted");
+        self.metrics.events_received(from, receipts.len() as u64, duplicates as u64);
+        debug!(source = from, events = receipts.len(), duplicates, "events accepted");
     }
 
     /// Says it when failing begins and ends, not for every request in between.
@@ -225,6 +248,10 @@ enum Refused {
     ContentType,
     #[error("`content-encoding` must be `identity` or absent; send the body uncompressed")]
     ContentEncoding,
+    #[error("no source of this name is in the config")]
+    NoSource,
+    #[error(transparent)]
+    Unproven(#[from] Unproven),
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -239,6 +266,8 @@ impl Refused {
         match self {
             Refused::ContentType => "content_type",
             Refused::ContentEncoding => "content_encoding",
+            Refused::NoSource => "source",
+            Refused::Unproven(_) => "signature",
             Refused::Body(error) => error.reason(),
             Refused::Read(error) => error.wrong.kind(),
             Refused::Store(_) => "store",
@@ -250,6 +279,8 @@ impl Refused {
             Refused::ContentType | Refused::ContentEncoding => {
                 answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, self)
             }
+            Refused::NoSource => answer::refusal(StatusCode::NOT_FOUND, self),
+            Refused::Unproven(_) => answer::refusal(StatusCode::UNAUTHORIZED, self),
             Refused::Body(error) => error.answer(),
             Refused::Read(ReadError { wrong: Wrong::TooMany, .. }) => {
                 answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, self)

@@ -73,7 +73,7 @@ impl Round {
         let _repeat = Repeat(self);
         let mut dice = Dice::of((self.point.name(), self.way, self.seed));
         let mut stage = Stage::set(&mut dice, room(self.point));
-        let crowd = Crowd::start(stage.relay.socket(), &stage.witness, &dice, SENDERS, REST);
+        let crowd = Crowd::start(stage.relay.socket(), &stage.witness, &dice, SENDERS, REST, Some("track"));
         if room(self.point) == "start" {
             // So that there is something to recover.
             stage.die(Point::AppendSynced, 1 + dice.below(8), self.way);

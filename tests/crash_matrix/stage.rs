@@ -18,7 +18,7 @@ use crate::harness::model::{Story, Subscription};
 use crate::harness::sender::Sender;
 use crate::harness::witness::Witness;
 use crate::harness::{
-    Answer, DEADLINE, Receiver, Relay, Request, event, repository, wait_at_most, wait_until,
+    Answer, DEADLINE, Receiver, Relay, Request, SECRET, event, repository, wait_at_most, wait_until,
 };
 
 /// The variable that tells a daemon where to die.
@@ -181,7 +181,7 @@ impl Stage {
 /// `guest` with a timeout that depends on the number of the save, or without it.
 fn tables(receiver: &Receiver, guest: Option<u64>) -> String {
     let plugin = repository("plugins/match.wasm");
-    let store = "\n[store]\nkeep = \"1h\"\n";
+    let store = format!("\n[store]\nkeep = \"1h\"\n\n[source.track]\nsecret = \"{SECRET}\"\n");
     let plugin = format!("\n[plugin.match]\npath = \"{}\"\n", plugin.display());
     let plain = receiver.table("plain") + "concurrency = 4\n";
     let filter = "filter = [{ plugin = \"match\", config = { \"payload.billable\" = true } }]\n";
@@ -189,7 +189,7 @@ fn tables(receiver: &Receiver, guest: Option<u64>) -> String {
     let rule = format!("retry = [\"5ms\"]\ndisable_after = {DISABLE_AFTER}\norder = \"subscription\"\n");
     let flaky = receiver.table("flaky") + &rule;
     let guest = guest.map(|n| receiver.table("guest") + &format!("timeout = \"{}s\"\n", 5 + n % 20));
-    [store, &plugin, &plain, &picky, &flaky, &guest.unwrap_or_default()].concat()
+    [&*store, &plugin, &plain, &picky, &flaky, &guest.unwrap_or_default()].concat()
 }
 
 /// Answers take a moment; `flaky` fails now and then, in some rounds for a while.

@@ -1,6 +1,7 @@
-//! Senders as different as the world has them: one event, an array, NDJSON, an event again,
-//! whatever the dice say. They go on through every crash, and a witness hears of all.
+//! Senders as different as the world has them: one event, an array, NDJSON, a signed delivery,
+//! an event again, whatever the dice say. They go on through every crash, and a witness hears of all.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use super::dice::Dice;
 use super::event::{Event, event, ndjson};
 use super::sender::Sender;
 use super::witness::Witness;
+use super::{Reply, SECRET};
 
 /// Entities per sender: several lanes, and events enough in each for order to matter.
 const ENTITIES: i64 = 3;
@@ -26,14 +28,23 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Each rests for up to so many milliseconds between two requests.
-    pub fn start(socket: PathBuf, witness: &Witness, seed: &Dice, senders: i64, rest: u64) -> Crowd {
+    /// Each rests for up to so many milliseconds between two requests. `source` is one whose
+    /// secret is `SECRET`, for deliveries as Track makes them.
+    pub fn start(
+        socket: PathBuf,
+        witness: &Witness,
+        seed: &Dice,
+        senders: i64,
+        rest: u64,
+        source: Option<&'static str>,
+    ) -> Crowd {
         let stop = Arc::new(AtomicBool::new(false));
         let senders = (1..=senders).map(|number| {
             let mut seed = seed.clone();
             let dice = Dice::of((seed.below(u64::MAX), number));
             let (socket, stop, witness) = (socket.clone(), Arc::clone(&stop), witness.clone());
-            let one = One { next: number * IDS_PER_SENDER, dice, rest, socket, stop, witness, sender: None };
+            let (next, sender) = (number * IDS_PER_SENDER, None);
+            let one = One { next, dice, rest, source, socket, stop, witness, sender };
             thread::spawn(move || one.work())
         });
         let senders = senders.collect();
@@ -67,6 +78,7 @@ struct One {
     next: i64,
     dice: Dice,
     rest: u64,
+    source: Option<&'static str>,
     socket: PathBuf,
     stop: Arc<AtomicBool>,
     witness: Witness,
@@ -111,19 +123,28 @@ impl One {
             None => knock(&self.socket, &self.stop)?,
         };
         let events: Vec<Event> = ids.iter().map(|id| of(*id)).collect();
-        let (content_type, body) = self.body(&events);
         let begun = self.witness.tick();
-        let reply = sender.try_request("POST", "/events", &[("content-type", content_type)], body.as_bytes());
+        let reply = self.hand_over(&mut sender, &events);
         if let Ok(reply) = &reply {
             // The daemon may have too much to do, or be going.
-            assert!([202, 503].contains(&reply.status), "{}", reply.text());
+            assert!([200, 202, 503].contains(&reply.status), "{}", reply.text());
         }
-        let taken = reply.as_ref().ok().filter(|reply| reply.status == 202);
+        let taken = reply.as_ref().ok().filter(|reply| reply.status < 300);
         self.witness.posted(begun, ids, taken);
         if reply.is_ok() {
             self.sender = Some(sender);
         }
         taken.map(|_| ())
+    }
+
+    fn hand_over(&mut self, sender: &mut Sender, events: &[Event]) -> io::Result<Reply> {
+        if let ([event], Some(source)) = (events, self.source)
+            && self.dice.one_in(2)
+        {
+            return sender.try_deliver(source, SECRET, event.json().as_bytes());
+        }
+        let (content_type, body) = self.body(events);
+        sender.try_request("POST", "/events", &[("content-type", content_type)], body.as_bytes())
     }
 
     fn body(&mut self, events: &[Event]) -> (&'static str, String) {

@@ -55,7 +55,8 @@ pub struct Post {
 pub struct Receipt {
     pub id: i64,
     pub duplicate: bool,
-    pub queued: BTreeSet<String>,
+    /// For whom it waits; Track is not told.
+    pub queued: Option<BTreeSet<String>>,
 }
 
 /// A request that the receiver answered.
@@ -174,13 +175,12 @@ impl Judge<'_> {
                 lines.iter().filter(|line| line.was_queued()).map(|l| &l.subscription).collect();
             let always = |name: &String| self.story.subscriptions.iter().any(|s| s.always && s.name == *name);
             let receipts = self.posts_of(*id).filter_map(|post| post.receipts.as_ref()).flatten();
-            for receipt in receipts.filter(|receipt| receipt.id == *id) {
-                let missing = queued.iter().any(|name| always(name) && !receipt.queued.contains(*name));
-                if missing || receipt.queued.iter().any(|name| !queued.contains(name)) {
-                    wrongs.push(format!(
-                        "event {id} was queued for {queued:?}, the sender heard {:?}",
-                        receipt.queued
-                    ));
+            let heard =
+                receipts.filter(|receipt| receipt.id == *id).filter_map(|receipt| receipt.queued.as_ref());
+            for heard in heard {
+                let missing = queued.iter().any(|name| always(name) && !heard.contains(*name));
+                if missing || heard.iter().any(|name| !queued.contains(name)) {
+                    wrongs.push(format!("event {id} was queued for {queued:?}, the sender heard {heard:?}"));
                 }
             }
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::DEADLINE;
 use super::event::{Event, ndjson};
+use super::receiver::signature;
 use super::relay::Relay;
 use super::wire::{self, Message, Unframed};
 
@@ -87,6 +88,19 @@ impl Sender {
     #[track_caller]
     pub fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> Reply {
         self.request("POST", path, &[("content-type", content_type)], body)
+    }
+
+    /// Delivers to a source as Track does, signed with this secret.
+    #[track_caller]
+    pub fn deliver(&mut self, source: &str, secret: &str, body: &[u8]) -> Reply {
+        self.try_deliver(source, secret, body).unwrap_or_else(|error| panic!("to `{source}`: {error}"))
+    }
+
+    /// The same where the daemon may die in between.
+    pub fn try_deliver(&mut self, source: &str, secret: &str, body: &[u8]) -> io::Result<Reply> {
+        let (path, signature) = (format!("/track/{source}"), signature(secret, body));
+        let headers = [("content-type", "application/json"), ("x-webhook-signature-256", signature.as_str())];
+        self.try_request("POST", &path, &headers, body)
     }
 
     #[track_caller]

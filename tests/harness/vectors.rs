@@ -11,12 +11,22 @@ use super::repository;
 /// How many files hold an event; a loop over them must not pass because it found none.
 pub const EVENTS: usize = 30;
 
+/// The same for PINGs.
+const PINGS: usize = 4;
+
 /// Every file with an event (no PINGs), by name.
 pub fn events() -> Vec<(String, Vec<u8>)> {
     let mut events = files(|name| !name.starts_with("ping") && !name.starts_with("signing"));
     events.sort();
     assert_eq!(events.len(), EVENTS, "event files in tests/vectors");
     events
+}
+
+/// Every PING, by name.
+pub fn pings() -> Vec<(String, Vec<u8>)> {
+    let pings = files(|name| name.starts_with("ping"));
+    assert_eq!(pings.len(), PINGS, "PINGs in tests/vectors");
+    pings
 }
 
 /// A body with the secret and the signature that go with it.

@@ -32,7 +32,7 @@ impl Witness {
         self.0.ticks.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// A request that began at this tick has been answered 202, or not at all.
+    /// A request that began at this tick has been answered with success, or not at all.
     pub fn posted(&self, begun: u64, ids: &[i64], reply: Option<&Reply>) {
         let receipts = reply.map(|reply| receipts(&reply.json()));
         let new = receipts.iter().flatten().filter(|receipt| !receipt.duplicate).count();
@@ -141,9 +141,13 @@ fn receipts(reply: &Value) -> Vec<Receipt> {
     let receipt = |event: &Value| Receipt {
         id: event["event_id"].as_i64().unwrap(),
         duplicate: event["duplicate"].as_bool().unwrap(),
-        queued: event["subscriptions"].as_array().unwrap().iter().map(text).collect(),
+        queued: event["subscriptions"].as_array().map(|names| names.iter().map(text).collect()),
     };
-    reply["events"].as_array().expect("events").iter().map(receipt).collect()
+    match reply["events"].as_array() {
+        Some(events) => events.iter().map(receipt).collect(),
+        // Track delivers one at a time and hears of nothing else.
+        None => vec![receipt(reply)],
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -87,9 +87,13 @@ fn summary(path: &Path, config: &Config) -> String {
         0 => String::new(),
         n => format!(" ({n} disabled)"),
     };
+    let sources = match config.sources.len() {
+        0 => String::new(),
+        n => format!(", {}", count(n as u64, "source")),
+    };
     let plugins = count(config.plugins.len() as u64, "plugin");
     let ok = styled(GOOD, "ok");
-    format!("{}: {ok}, {subscriptions}{disabled}, {plugins}", output::clean(&path.to_string_lossy()))
+    format!("{}: {ok}, {subscriptions}{disabled}{sources}, {plugins}", output::clean(&path.to_string_lossy()))
 }
 
 #[cfg(test)]

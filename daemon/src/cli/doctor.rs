@@ -14,10 +14,11 @@ use crate::store::sqlite::salvage::{Salvaged, salvage};
 use checks::{CHECKS, Finding, Ground, State};
 
 mod checks;
+mod sources;
 
 /// Find out what is wrong, and repair a broken store
 ///
-/// Looks at the config, the daemon, its sockets and the store. Changes nothing, unless `--repair` is given.
+/// Looks at the config, the daemon, its sockets and sources, and the store. Changes nothing, unless `--repair` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -19,6 +19,27 @@ pub struct StatusReply {
     #[serde(default)]
     pub store: StoreState,
     pub subscriptions: Vec<Subscription>,
+    /// A daemon of an earlier version has none.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+/// Where Track delivers, and what came there since the daemon's start.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Source {
+    pub name: String,
+    pub path: String,
+    pub events: u64,
+    pub last_event_at: Option<Timestamp>,
+    pub last_ping_at: Option<Timestamp>,
+    pub refused: u64,
+    pub last_refusal: Option<LastRefusal>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct LastRefusal {
+    pub at: Timestamp,
+    pub said: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -71,6 +92,8 @@ pub struct Subscription {
     /// When it is tried again, while it is pending.
     pub retry_at: Option<Timestamp>,
     pub disabled_reason: Option<String>,
+    /// Where it can be validated by hand.
+    pub validation_code_url: Option<String>,
     pub url_callback: String,
     #[serde(deserialize_with = "filters")]
     pub event_filters: Vec<String>,

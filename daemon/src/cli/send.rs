@@ -19,6 +19,7 @@ use crate::clock;
 
 pub mod events;
 pub mod fate;
+pub mod gen2023;
 pub mod post;
 pub mod set;
 
@@ -40,6 +41,7 @@ Examples:
   trackrelay send time_entry.created
   trackrelay send time_entry.updated --set payload.description='long call' --set payload.billable=true
   trackrelay send project.deleted --set payload.id=201000053
+  trackrelay send time_entry.created --as gen2023
   trackrelay send tag.created --count 1000 --rate 50
   trackrelay send events.ndjson
   curl -s https://example.com/event.json | trackrelay send - --json | jq .decisions")]
@@ -53,6 +55,11 @@ pub struct Args {
     /// metadata.entity_id with payload.id). Repeatable
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Change>,
+
+    /// Send samples in an older shape: gen2023 has the metadata of 2023, with the id as
+    /// metadata.time_entry_id and the like, and the request that caused the event
+    #[arg(long = "as", value_name = "SHAPE")]
+    shape: Option<Shape>,
 
     /// Send this many samples
     #[arg(long, value_name = "N", value_parser = args::count)]
@@ -76,10 +83,19 @@ pub struct Args {
     json: bool,
 }
 
+/// Shapes of `metadata` that Track had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    Gen2023,
+}
+
 pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let input = Input::read(&args.what)?;
     if args.count.is_some() && !matches!(input, Input::Sample(..)) {
         return Err(Failure::Usage("`--count` is for samples; what a file holds is sent once".to_owned()));
+    }
+    if args.shape.is_some() && !matches!(input, Input::Sample(..)) {
+        return Err(Failure::Usage("`--as` is for samples; what a file holds is sent as it is".to_owned()));
     }
     let client = here.daemon()?;
     let (started, mut sent) = (Instant::now(), Sent::default());
@@ -98,7 +114,7 @@ async fn post(args: &Args, input: &Input, client: &Client, sent: &mut Sent) -> R
     let (total, events): (u64, Events) = match input {
         Input::Sample(entity, action) => {
             let workspace_id = events::workspace_id(client).await?;
-            let samples = events::samples((*entity, *action), workspace_id, args.set.clone());
+            let samples = events::samples((*entity, *action), workspace_id, args.set.clone(), args.shape);
             let count = args.count.unwrap_or(1);
             (count, Box::new(samples.take(usize::try_from(count).unwrap_or(usize::MAX))))
         }

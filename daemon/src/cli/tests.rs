@@ -23,7 +23,7 @@ fn every_help_has_an_example() {
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
         seen += 1;
     }
-    assert_eq!(seen, 24, "trackrelay itself, 21 commands and two of `secret`");
+    assert_eq!(seen, 26, "trackrelay itself, 22 commands, two of `secret` and `upstream plan`");
 }
 
 #[test]
@@ -72,6 +72,8 @@ fn wrong_usage_is_2() {
         "trackrelay why seven",
         "trackrelay replay",
         "trackrelay secret",
+        "trackrelay upstream",
+        "trackrelay upstream plan --fit enterprise",
         "trackrelay add a --event tag.*",
         "trackrelay add a --url http://x/",
         "trackrelay edit a --set timeout",

@@ -24,11 +24,12 @@ mod listen;
 mod owner;
 mod plugins;
 mod secrets;
+mod sources;
 mod subscription;
 mod url;
 
 pub use headers::is_reserved as is_reserved_header;
-pub use url::refused_address;
+pub use url::{callback_of, refused_address};
 
 /// Each has its connections, counters and place in the index; measured to this number.
 const MOST_SUBSCRIPTIONS: usize = 20_000;
@@ -36,6 +37,9 @@ const MOST_SUBSCRIPTIONS: usize = 20_000;
 const MOST_USERS: usize = 1000;
 
 const MOST_PLUGINS: usize = 1000;
+
+/// Track has one to three subscriptions a workspace, and each source has metrics of its own.
+const MOST_SOURCES: usize = 1000;
 
 /// One TOML file, read.
 pub struct Written {
@@ -111,6 +115,7 @@ pub fn check(files: &[Written], world: World, problems: Vec<Problem>) -> Checked
         pen.within(["defaults"], |pen| delivery::Delivery::default().overridden(pen, &main.defaults));
 
     let users = owner::users(files, &world, &mut notes);
+    let sources = sources::sources(files, &world, &mut notes);
     let plugins = plugins::plugins(files, &world, &mut notes);
     let around = subscription::Around { names: &names, users: &users, defaults: &defaults };
     let (subscriptions, mut uses) = subscription::subscriptions(files, &around, &world, &mut notes);
@@ -119,7 +124,8 @@ pub fn check(files: &[Written], world: World, problems: Vec<Problem>) -> Checked
     let Notes { problems, warnings } = notes;
     if problems.is_empty() {
         let World { path, files, folders, .. } = world;
-        let config = Config { path, files, folders, listen, store, workspace, users, plugins, subscriptions };
+        let config =
+            Config { path, files, folders, listen, store, workspace, users, sources, plugins, subscriptions };
         return Checked { result: Ok(config), warnings, sound: Sound::default() };
     }
     uses.extend(subscriptions.into_iter().map(Uses::from));
@@ -232,6 +238,7 @@ impl Names {
             unique(kind, files, names, most, world, &mut *notes)
         };
         unique("subscription", |file| file.subscription.keys().collect(), MOST_SUBSCRIPTIONS);
+        unique("source", |file| file.source.keys().collect(), MOST_SOURCES);
         Names {
             users: unique("user", |file| file.user.keys().collect(), MOST_USERS),
             plugins: unique("plugin", |file| file.plugin.keys().collect(), MOST_PLUGINS),
@@ -296,8 +303,9 @@ fn path_hint(written: &str, reason: &str) -> Option<String> {
     (reason == ABSENT).then(|| hint.to_owned())
 }
 
-/// Names are shown in one line, sent over the API and kept in the store.
-fn wrong_name(name: &str) -> Option<&'static str> {
+/// What is wrong with a name, if so: they are shown in one line, sent over the API and kept
+/// in the store.
+pub fn wrong_name(name: &str) -> Option<&'static str> {
     if name.trim().is_empty() {
         Some("must not be empty")
     } else if name.chars().any(char::is_control) {

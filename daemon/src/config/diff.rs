@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use super::{Config, PluginSpec, PluginUse, Subscription, User};
+use super::{Config, PluginSpec, PluginUse, Source, Subscription, User};
 
 /// The difference between two configs. Names only, no values: it is logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Diff {
     pub plugins: Vec<String>,
     /// Users that were added, removed or changed.
     pub users: Vec<String>,
+    /// Sources that were added, removed or changed.
+    pub sources: Vec<String>,
     /// Keys of `[workspace]`.
     pub workspace: Vec<&'static str>,
     /// Keys of `[listen]` and `[store]`: they take effect after a restart.
@@ -51,6 +53,7 @@ impl Diff {
         sentences.extend(self.changed.iter().map(ToString::to_string));
         sentences.extend(each(&self.plugins, "plugin", "changed"));
         sentences.extend(each(&self.users, "user", "changed"));
+        sentences.extend(each(&self.sources, "source", "changed"));
         if !self.workspace.is_empty() {
             sentences.push(format!("{} changed", self.workspace.join(", ")));
         }
@@ -77,6 +80,7 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
         changed: changed(&new.subscriptions, &before),
         plugins: differing(&old.plugins, &new.plugins, same_plugin),
         users: differing(&users(old), &users(new), |one, other| one == other),
+        sources: differing(&sources(old), &sources(new), |one, other| one == other),
         workspace: unequal(&[
             ("workspace.id", old.workspace.id == new.workspace.id),
             ("workspace.limit", old.workspace.limit == new.workspace.limit),
@@ -144,6 +148,10 @@ fn by_name(subscriptions: &[Subscription]) -> HashMap<&str, &Subscription> {
 
 fn users(config: &Config) -> BTreeMap<String, &User> {
     config.users.iter().map(|user| (user.name.clone(), user)).collect()
+}
+
+fn sources(config: &Config) -> BTreeMap<String, &Source> {
+    config.sources.iter().map(|source| (source.name.clone(), source)).collect()
 }
 
 fn missing(from: &[Subscription], known: &HashMap<&str, &Subscription>) -> Vec<String> {

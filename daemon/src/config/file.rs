@@ -50,6 +50,8 @@ pub struct File {
     pub defaults: Subscription,
     /// Who may see what. Without users there is one admin.
     pub user: Named<User>,
+    /// Where Track itself delivers. The key stands in the URL: `POST /track/NAME`.
+    pub source: Named<Source>,
     /// WASM components that filter and transform events, by the names subscriptions use.
     pub plugin: Named<Plugin>,
     /// Where events go. The key is the unique name, Track's description.
@@ -113,6 +115,15 @@ pub struct User {
     pub role: Key<Role>,
     /// Token for the Webhooks API: text, `{ env = "NAME" }` or `{ file = "path" }`.
     pub api_token: Key<SecretForm>,
+}
+
+/// A Track subscription that delivers to `POST /track/NAME`.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Source", extend("required" = ["secret"]))]
+pub struct Source {
+    /// The secret of that subscription: text, `{ env = "NAME" }` or `{ file = "path" }`.
+    pub secret: Key<SecretForm>,
 }
 
 /// A WASM component that filters or transforms events.

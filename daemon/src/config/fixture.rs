@@ -51,6 +51,7 @@ pub(crate) fn config(subscriptions: Vec<Subscription>) -> Config {
         store: StoreConfig { path: PathBuf::from("/store"), keep: Duration::from_secs(7 * 24 * 3600) },
         workspace: Workspace { id: 1, limit: Limit::Off },
         users: Vec::new(),
+        sources: Vec::new(),
         plugins: Default::default(),
         subscriptions,
     }

@@ -265,7 +265,8 @@ impl<'i> Reading<'i> {
         for written in &self.written {
             let tokens = written.file.user.values().map(|user| &user.api_token);
             let secrets = written.file.subscription.values().map(|subscription| &subscription.secret);
-            for kept in tokens.chain(secrets).filter_map(kept) {
+            let sources = written.file.source.values().map(|source| &source.secret);
+            for kept in tokens.chain(secrets).chain(sources).filter_map(kept) {
                 variables.extend(kept.env.get().map(|env| env.value.as_str()));
                 let Some(file) = kept.file.get() else { continue };
                 let path = beside(written.text.file(), &file.value);

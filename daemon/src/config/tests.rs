@@ -29,7 +29,7 @@ fn loaded(folder: &Path, text: &str) -> Loaded {
     fs::write(&main, text).unwrap();
     load(&main, &|name| match name {
         "HOME" => Some("/home/ana".to_owned()),
-        "ANA_TOKEN" => Some("token".to_owned()),
+        "ANA_TOKEN" | "TRACK_SECRET" => Some("token".to_owned()),
         _ => None,
     })
 }
@@ -104,7 +104,7 @@ fn every_commented_example_parses() {
     let folder = tempfile::tempdir().unwrap();
     let config = meant(folder.path(), &with_lines_uncommented(|_| true));
     assert_eq!(config.subscriptions.len(), 4);
-    assert_eq!(config.users.len(), 1);
+    assert_eq!((config.users.len(), config.sources.len()), (1, 1));
     assert!(!config.folders.is_empty());
 }
 

@@ -3,7 +3,7 @@
 //! the only admin are handed in.
 //!
 //! What can be wrong is `read/error.rs`, how keys are found `read/fields.rs`, how a body is
-//! cut into events `read/split.rs`. HTTP is `source.rs`.
+//! cut into events `read/split.rs`; a PING, which is no event, `read/ping.rs`. HTTP is `source.rs`.
 
 use std::ops::Range;
 
@@ -16,12 +16,14 @@ use fields::{Picked, is_text, kind_of, pick, plain_text};
 
 mod error;
 mod fields;
+mod ping;
 mod split;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Place, ReadError, Wrong};
-pub use split::{Kind, MAX_EVENTS, read_all, split};
+pub use ping::{Ping, ping};
+pub use split::{Kind, MAX_EVENTS, read_all, read_one, split};
 
 /// Track's own events nest four deep; this leaves room and keeps every later reader,
 /// plugins included, far from its own limit.

@@ -17,10 +17,18 @@ use crate::source::body;
 
 /// Through which socket somebody came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub enum Peer {
     Tcp,
     /// The same user, or root.
     Unix,
+}
+
+/// What stands before the name of a source.
+const TRACK: &str = "/track/";
+
+/// The source that a path means.
+pub(super) fn source_of(path: &str) -> &str {
+    path.strip_prefix(TRACK).unwrap_or_default()
 }
 
 /// What a path leads to.
@@ -30,6 +38,10 @@ pub(super) enum Door {
     Health,
     Metrics,
     Api,
+    /// Guarded by the signature over the body, which `source` checks.
+    Track,
+    /// Track's Webhooks API, which knows its users itself.
+    Webhooks,
     /// Guarded by the code in its path alone, as it is at Track.
     Validate,
     Unknown,
@@ -43,7 +55,9 @@ impl Door {
             "/metrics" => Door::Metrics,
             "/api" => Door::Api,
             _ if path.starts_with("/api/") => Door::Api,
+            _ if path.starts_with(TRACK) => Door::Track,
             _ if path.starts_with("/webhooks/api/v1/validate/") => Door::Validate,
+            _ if path.starts_with("/webhooks/api/v1/") => Door::Webhooks,
             _ => Door::Unknown,
         }
     }
@@ -51,9 +65,9 @@ impl Door {
     /// The methods it knows, as an `Allow` header; none where the handler decides.
     fn methods(self) -> Option<&'static str> {
         match self {
-            Door::Events => Some("POST"),
+            Door::Events | Door::Track => Some("POST"),
             Door::Health | Door::Metrics | Door::Validate => Some("GET, HEAD"),
-            Door::Api | Door::Unknown => None,
+            Door::Api | Door::Webhooks | Door::Unknown => None,
         }
     }
 
@@ -73,7 +87,9 @@ pub(super) enum Refusal {
     Origin(String),
     #[error("pages of other sites may not ask; only programs and our own pages may")]
     CrossSite,
-    #[error("nothing is here; events go to `POST /events`, the API is under `/api/`")]
+    #[error(
+        "nothing is here; events go to `POST /events`, those of Track to `POST /track/NAME`, the API is under `/api/`, Track's own under `/webhooks/api/v1/`"
+    )]
     NoSuchPath,
     #[error("only {0} works here")]
     Method(&'static str),
@@ -152,10 +168,11 @@ impl Guard {
         guard
     }
 
-    /// Lets a request through, or says why not. Whether a body of `/events` is one is for
-    /// `source` to say.
+    /// Lets a request through, or says why not. Whether a body is one of events, and signed
+    /// where it must be, is for `source` to say.
     pub(super) fn check(&self, peer: Peer, door: Door, head: &Parts, token: &Token) -> Result<(), Refusal> {
-        if peer == Peer::Tcp {
+        // Tunnels send a host and a page of their own.
+        if peer == Peer::Tcp && door != Door::Track {
             self.check_host(head)?;
             self.check_page(&head.headers)?;
         }
@@ -167,6 +184,8 @@ impl Guard {
         }
         if door == Door::Api {
             check_token(peer, &head.headers, token)?;
+        }
+        if matches!(door, Door::Api | Door::Webhooks) {
             check_content_type(head)?;
         }
         Ok(())

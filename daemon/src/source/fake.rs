@@ -1,6 +1,7 @@
 //! For tests of the way in: a store that keeps arrivals in memory and can be told to
 //! refuse, and a plan to go with it. What only the way out asks is not answered.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,17 +13,23 @@ use tokio::sync::watch;
 
 use super::Source;
 use super::body::Limits;
-use crate::config::{Config, EventFilter, Limit, Role, Subscription, User, Workspace, fixture};
+use crate::config::fixture;
+use crate::config::{
+    Config, EventFilter, Limit, Role, Secret, Source as Table, Subscription, User, Workspace,
+};
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::{Entity, EventId};
 use crate::plan::{Guests, Plan};
 use crate::store::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
-    Take, Verdict, Waiting,
+    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
+    Store, Take, Verdict, Waiting,
 };
 use crate::telemetry::Metrics;
 
 const NOT_ASKED: &str = "the way in does not ask this";
+
+/// Of the source `track`.
+pub(crate) const SECRET: &str = "local-Test_Secret 01";
 
 #[derive(Default)]
 pub(crate) struct FakeStore {
@@ -127,6 +134,9 @@ impl Store for FakeStore {
     async fn page(&self, _: Option<Seq>, _: usize) -> Result<Page> {
         panic!("{NOT_ASKED}")
     }
+    async fn queued(&self, _: SubscriptionId, _: Timestamp, _: Range<usize>) -> Result<Queued> {
+        panic!("{NOT_ASKED}")
+    }
     async fn why(&self, _: EventId) -> Result<Option<PastEvent>> {
         panic!("{NOT_ASKED}")
     }
@@ -193,6 +203,7 @@ fn config(subscriptions: Vec<Subscription>) -> Config {
     Config {
         workspace: Workspace { id: 4200017, limit: Limit::Off },
         users: vec![User { name: "ana".into(), id: 77, role: Role::Admin, api_token: None }],
+        sources: vec![Table { name: "track".into(), secret: Secret::new(SECRET.into()) }],
         ..fixture::config(subscriptions)
     }
 }

@@ -8,8 +8,10 @@ use hyper::body::Frame;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use super::fake::Rig;
+use super::fake::{Rig, SECRET};
 use super::*;
+use crate::config::Secret;
+use crate::sign::{self, Key};
 
 const TAG: &str = r#"{"event_id":7,"metadata":{"action":"created","model":"tag"},"payload":{}}"#;
 
@@ -179,6 +181,32 @@ async fn more_bytes_than_fit_at_once_are_put_off() {
     drop(held);
     assert_eq!(post_json(&rig, TAG).await.0, 202);
     assert_eq!(post_json(&rig, TAG).await.0, 202, "room is given back");
+}
+
+/// What strangers send through a tunnel takes no room from programs on this machine.
+#[tokio::test]
+async fn signed_bodies_have_room_of_their_own() {
+    let rig = Rig::with(Limits { in_flight: TAG.len() + 10, ..Limits::new(64 << 10) });
+    let eleven = || Full::new(Bytes::from_static(&[b' '; 11]));
+    let held = rig.source.signed.intake.collect(eleven()).await.unwrap();
+    assert_eq!(post_json(&rig, TAG).await.0, 202);
+    let value = Key::new(&Secret::new(SECRET.into())).sign(TAG.as_bytes());
+    let headers = HeaderMap::from_iter([(sign::HEADER.parse().unwrap(), value.parse().unwrap())]);
+    let deliver = || rig.source.track("track", headers.clone(), Full::new(TAG.into()));
+    let answer = deliver().await;
+    assert_eq!(answer.headers()[RETRY_AFTER], "1");
+    assert_eq!(told(answer).await.0, 503);
+    drop(held);
+    assert_eq!(told(deliver().await).await, (200, json!({"event_id": 7, "duplicate": true})));
+
+    let held = rig.source.intake().collect(eleven()).await.unwrap();
+    assert_eq!(told(deliver().await).await.0, 200);
+    drop(held);
+    let full = store::Error::Failed { path: "/var/store".into(), reason: "no space left".into() };
+    *rig.store.refuse.lock().unwrap() = Some(full);
+    let answer = deliver().await;
+    assert_eq!((answer.status().as_u16(), &answer.headers()[RETRY_AFTER]), (503, &"5".parse().unwrap()));
+    assert_eq!(rig.source.seen()[0].last_refusal.as_ref().unwrap().reason, "store");
 }
 
 #[tokio::test]

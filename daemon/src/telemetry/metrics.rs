@@ -25,6 +25,12 @@ struct BySource {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySourceAndReason {
+    source: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByReason {
     reason: &'static str,
 }
@@ -56,6 +62,13 @@ struct ByAttempt {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStatus {
+    subscription: String,
+    status: &'static str,
+    reason: &'static str,
+}
+
 #[derive(Clone)]
 struct AttemptHistogram;
 
@@ -65,10 +78,13 @@ impl MetricConstructor<Histogram> for AttemptHistogram {
     }
 }
 
-/// What waits of one subscription when somebody asks for the metrics.
+/// How one subscription stands when somebody asks for the metrics, and what waits of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {
     pub subscription: String,
+    pub status: &'static str,
+    /// One word for why it is not enabled; empty if it is.
+    pub reason: &'static str,
     pub pending: u64,
     pub held: u64,
 }
@@ -80,12 +96,14 @@ pub struct Metrics {
     received: Family<BySource, Counter>,
     duplicate: Family<BySource, Counter>,
     refused: Family<ByReason, Counter>,
+    source_refused: Family<BySourceAndReason, Counter>,
     deliveries: Family<ByOutcome, Counter>,
     attempts: Family<ByAttempt, Counter>,
     attempt_seconds: Family<BySubscription, Histogram, AttemptHistogram>,
     plugin_failures: Family<ByPlugin, Counter>,
     pending: Family<BySubscription, Gauge>,
     held: Family<BySubscription, Gauge>,
+    status: Family<ByStatus, Gauge>,
     config_stale: Gauge,
     reloads: Family<ByResult, Counter>,
     store_errors: Family<ByReason, Counter>,
@@ -104,12 +122,14 @@ impl Metrics {
             received: Family::default(),
             duplicate: Family::default(),
             refused: Family::default(),
+            source_refused: Family::default(),
             deliveries: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(AttemptHistogram),
             plugin_failures: Family::default(),
             pending: Family::default(),
             held: Family::default(),
+            status: Family::default(),
             config_stale: Gauge::default(),
             reloads: Family::default(),
             store_errors: Family::default(),
@@ -124,6 +144,8 @@ impl Metrics {
         to.register("events_received", "Events accepted and made durable", self.received.clone());
         to.register("events_duplicate", "Events known already, by event_id", self.duplicate.clone());
         to.register("requests_refused", "Requests that were refused as a whole", self.refused.clone());
+        let of_sources = self.source_refused.clone();
+        to.register("source_refused", "Deliveries to a source that were refused", of_sources);
         to.register("deliveries", "Deliveries that ended, by outcome", self.deliveries.clone());
         to.register("attempts", "Attempts at deliveries", self.attempts.clone());
         let seconds = self.attempt_seconds.clone();
@@ -135,6 +157,7 @@ impl Metrics {
             self.pending.clone(),
         );
         to.register("deliveries_held", "Deliveries held by a plugin's failure", self.held.clone());
+        to.register("subscription_status", "1 for the status that holds, and why", self.status.clone());
         to.register("config_stale", "1 while the files hold a refused config", self.config_stale.clone());
         to.register("config_reloads", "Loads of the config", self.reloads.clone());
         to.register("store_errors", "Requests the store refused or failed", self.store_errors.clone());
@@ -152,6 +175,13 @@ impl Metrics {
     /// A request was refused as a whole.
     pub fn request_refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ByReason { reason }).inc();
+    }
+
+    /// A delivery to a source of the config was refused; counted as a request as well.
+    pub fn source_refused(&self, source: &str, reason: &'static str) {
+        self.request_refused(reason);
+        let source = source.to_owned();
+        self.source_refused.get_or_create(&BySourceAndReason { source, reason }).inc();
     }
 
     /// A delivery ended.
@@ -188,8 +218,11 @@ impl Metrics {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.pending.clear();
         self.held.clear();
-        for Backlog { subscription, pending, held } in backlog {
+        self.status.clear();
+        for Backlog { subscription, status, reason, pending, held } in backlog {
             let subscription = BySubscription { subscription: subscription.clone() };
+            let by_status = ByStatus { subscription: subscription.subscription.clone(), status, reason };
+            self.status.get_or_create(&by_status).set(1);
             self.pending.get_or_create(&subscription).set(pending.cast_signed());
             self.held.get_or_create(&subscription).set(held.cast_signed());
         }
@@ -216,6 +249,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.events_received("events", 3, 1);
         metrics.request_refused("not_json");
+        metrics.source_refused("track", "signature");
         metrics.delivery_ended("slack", "delivered");
         metrics.attempt_made("slack", "ok", Duration::from_millis(3));
         metrics.plugin_failed("match");
@@ -225,7 +259,8 @@ mod tests {
     }
 
     fn backlog(subscription: &str, pending: u64) -> Backlog {
-        Backlog { subscription: subscription.into(), pending, held: 0 }
+        let (status, reason) = ("disabled", "failures");
+        Backlog { subscription: subscription.into(), status, reason, pending, held: 0 }
     }
 
     #[test]
@@ -235,12 +270,15 @@ mod tests {
             r#"trackrelay_events_received_total{source="events"} 3"#,
             r#"trackrelay_events_duplicate_total{source="events"} 1"#,
             r#"trackrelay_requests_refused_total{reason="not_json"} 1"#,
+            r#"trackrelay_requests_refused_total{reason="signature"} 1"#,
+            r#"trackrelay_source_refused_total{source="track",reason="signature"} 1"#,
             r#"trackrelay_deliveries_total{subscription="slack",outcome="delivered"} 1"#,
             r#"trackrelay_attempts_total{subscription="slack",result="ok"} 1"#,
             r#"trackrelay_attempt_duration_seconds_bucket{le="0.005",subscription="slack"} 1"#,
             r#"trackrelay_plugin_failures_total{plugin="match"} 1"#,
             r#"trackrelay_deliveries_pending{subscription="slack"} 7"#,
             r#"trackrelay_deliveries_held{subscription="slack"} 0"#,
+            r#"trackrelay_subscription_status{subscription="slack",status="disabled",reason="failures"} 1"#,
             "trackrelay_config_stale 1",
             r#"trackrelay_config_reloads_total{result="refused"} 1"#,
             r#"trackrelay_store_errors_total{reason="busy"} 1"#,
@@ -273,6 +311,6 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# TYPE trackrelay_")?.split(' ').next())
             .collect();
         assert_eq!(documented, exported);
-        assert_eq!(exported.len(), 13);
+        assert_eq!(exported.len(), 15);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::sources::sources;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::count;
@@ -20,11 +21,12 @@ use crate::store::sqlite::audit;
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Every check, in the order in which one rests on the other.
-pub(super) const CHECKS: [fn(&Ground<'_>) -> Vec<Finding>; 5] = [config, daemon, sockets, folder, store];
+pub(super) const CHECKS: [fn(&Ground<'_>) -> Vec<Finding>; 6] =
+    [config, daemon, sockets, sources, folder, store];
 
 /// What all checks look at.
 pub(super) struct Ground<'a> {
-    here: &'a Invocation,
+    pub(super) here: &'a Invocation,
     path: PathBuf,
     loaded: Loaded,
     /// The folder of the store, also of a config with errors.
@@ -64,7 +66,7 @@ impl Finding {
         vec![Finding { check, state: State::Ok, text, help: None }]
     }
 
-    fn problem(check: &'static str, text: String, help: impl Into<Option<String>>) -> Finding {
+    pub(super) fn problem(check: &'static str, text: String, help: impl Into<Option<String>>) -> Finding {
         Finding { check, state: State::Problem, text, help: help.into() }
     }
 }
@@ -78,7 +80,7 @@ impl<'a> Ground<'a> {
         Ok(Ground { here, path, loaded, store, daemon })
     }
 
-    fn running(&self) -> Option<&Runtime> {
+    pub(super) fn running(&self) -> Option<&Runtime> {
         self.daemon.as_ref().ok()?.as_ref().filter(|runtime| runtime.is_alive())
     }
 }

@@ -13,6 +13,7 @@ use crate::cli::client::{Client, Target};
 use crate::cli::failure::Failure;
 use crate::cli::samples::Sample;
 use crate::cli::send::set::{self, Change};
+use crate::cli::send::{Shape, gen2023};
 use crate::config::problem::did_you_mean;
 use crate::event::read::Place;
 use crate::event::{Action, Entity};
@@ -69,12 +70,21 @@ pub struct Piece {
 /// Events, made or read as they are taken.
 pub type Events = Box<dyn Iterator<Item = Result<Piece, Failure>>>;
 
-/// Sample events without end, changed as asked.
-pub fn samples((entity, action): (Entity, Action), workspace_id: i64, changes: Vec<Change>) -> Events {
+/// Sample events without end, changed and shaped as asked.
+pub fn samples(
+    (entity, action): (Entity, Action),
+    workspace_id: i64,
+    changes: Vec<Change>,
+    shape: Option<Shape>,
+) -> Events {
     let sample = Sample::new(entity, action, workspace_id);
     Box::new((0..).map(move |n| {
         let mut event = sample.event(n, crate::clock::now());
         set::apply_with_twins(&mut event, &changes).map_err(Failure::Usage)?;
+        match shape {
+            Some(Shape::Gen2023) => gen2023::reshape(&mut event),
+            None => {}
+        }
         Ok(Piece { json: raw(&event)?, place: Place::Whole })
     }))
 }

@@ -66,6 +66,9 @@ fn fits(pen: &Pen<'_>, key: &str, at: &At<SecretForm>, secret: Secret) -> Result
     let length = secret.reveal().len();
     let flaw = |wrong: &str| Flaw::new(at.span.clone(), format!("{} {wrong}", pen.key(key)));
     match length {
+        0 if pen.table.first().is_some_and(|table| table == "source") => {
+            Err(flaw("is empty").hint("it is the secret of the subscription at Track, which is never empty"))
+        }
         0 if key == "secret" => Err(flaw("is empty").hint("leave the key out to have one made")),
         0 => Err(flaw("is empty").hint("leave the key out if the user needs none")),
         length if length > LONGEST => Err(flaw(&format!("is longer than {LONGEST} bytes"))),

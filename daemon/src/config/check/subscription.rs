@@ -34,7 +34,8 @@ pub(super) fn subscriptions(
         }
         let tokens = written.file.user.values().map(|user| &user.api_token);
         let signing = written.file.subscription.values().map(|subscription| &subscription.secret);
-        secrets::exposed(pen, &tokens.chain(signing).collect::<Vec<_>>());
+        let sources = written.file.source.values().map(|source| &source.secret);
+        secrets::exposed(pen, &tokens.chain(signing).chain(sources).collect::<Vec<_>>());
     }
     (subscriptions, rest)
 }

@@ -10,6 +10,7 @@ mod keys;
 mod meant;
 mod schema;
 mod secrets;
+mod sources;
 mod tables;
 mod urls;
 mod values;

@@ -15,6 +15,8 @@ path = "/tmp/s"
 [user.ana]
 id = 1
 role = "admin"
+[source.track]
+secret = "of Track"
 [plugin.p]
 path = "p.wasm"
 [subscription.a]
@@ -65,6 +67,8 @@ fn each_change_is_one_sentence() {
         ("x = 1", "x = 2", "subscription `a`: filter changed"),
         ("filter = [", "transform = [", "subscription `a`: filter, transform changed"),
         ("path = \"p.wasm\"", "path = \"p.wasm\"\nisolation = \"event\"", "plugin `p` changed"),
+        ("of Track", "another", "source `track` changed"),
+        ("[source.track]\nsecret = \"of Track\"\n", "", "source `track` changed"),
         ("[listen]", "[workspace]\nid = 2\n[listen]", "workspace.id changed"),
         ("127.0.0.1:0", "127.0.0.1:1", "listen.tcp changed; restart to use it"),
         (

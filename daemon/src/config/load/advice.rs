@@ -15,10 +15,6 @@ pub(super) fn advice(
 ) -> Option<(String, String)> {
     let table: Vec<&str> = path.iter().map(String::as_str).collect();
     let (message, hint) = match (table.as_slice(), word) {
-        ([], "source") => (
-            "this version has no sources".to_owned(),
-            "events come in with `trackrelay send` or `POST /events`; remove the table".to_owned(),
-        ),
         (["listen"], "tls") => (
             "this version has no TLS".to_owned(),
             "it listens on loopback addresses only; remove the table".to_owned(),

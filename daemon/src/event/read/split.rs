@@ -31,6 +31,13 @@ pub fn read_all(body: &Bytes, kind: Kind, fill: &Fill<'_>) -> Result<Vec<Event>,
     split(body.clone(), kind)?.into_iter().enumerate().map(read_one).collect()
 }
 
+/// Reads a body that holds one event and nothing else, as Track's own deliveries do.
+pub fn read_one(body: &Bytes, fill: &Fill<'_>) -> Result<Event, ReadError> {
+    let piece = trimmed(utf8(body)?);
+    let start = piece.as_ptr().addr() - body.as_ptr().addr();
+    read(body.slice_ref(piece.as_bytes()), fill).map_err(|error| error.at(Place::Whole, body, start))
+}
+
 /// Cuts a body into its events, without reading them.
 pub fn split(body: Bytes, kind: Kind) -> Result<Vec<Bytes>, ReadError> {
     let text = utf8(&body)?;

@@ -261,17 +261,6 @@ include = ["more/*.toml"]"#,
   = help: it belongs at the top of the main file, above the first table"#,
         ),
         (
-            r#"[source.track]
-secret = "hunter2""#,
-            r#"error: this version has no sources
- --> config.toml:1:2
-  |
-1 | [source.track]
-  |  ^^^^^^
-  |
-  = help: events come in with `trackrelay send` or `POST /events`; remove the table"#,
-        ),
-        (
             r#"[listen.tls]
 cert = "cert.pem""#,
             r#"error: this version has no TLS
