@@ -363,6 +363,31 @@ fn what_is_removed_is_cancelled_and_nobody_inherits_it() {
     }
 }
 
+/// After the file is written, before anything else of it is done.
+#[cfg(debug_assertions)]
+#[test]
+fn a_crash_in_the_middle_loses_neither_the_rename_nor_the_end() {
+    let receiver = Receiver::start();
+    let mut relay = with_waiting(&receiver);
+    let before = id(&relay, "a");
+    let dying = |relay: &mut Relay, words: &[&str]| {
+        relay.stop();
+        relay.set_env("TRACKRELAY_DIE", "reload.checked:1:kill");
+        relay.start_again();
+        assert_eq!(relay.cli(words).code, 1, "the daemon died of it");
+        relay.unset_env("TRACKRELAY_DIE");
+        relay.wait_for_end();
+        relay.start_again();
+    };
+    dying(&mut relay, &["edit", "a", "--rename", "b"]);
+    assert_eq!((id(&relay, "b"), &relay.subscription("b")["pending"]), (before, &Value::from(3)));
+    dying(&mut relay, &["rm", "b", "--yes"]);
+    assert!(relay.subscription("b").is_null());
+    for event in 1..=3 {
+        assert_eq!(relay.why(event)["decisions"][0]["outcome"], "cancelled");
+    }
+}
+
 #[test]
 fn what_is_under_way_when_it_is_removed_ends_quietly() {
     let receiver = Receiver::start();

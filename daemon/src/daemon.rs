@@ -249,8 +249,9 @@ async fn guests(config: &Arc<Config>, host: &Arc<Host>) -> anyhow::Result<Result
 
 /// The first plan of this run. What was held is tried again.
 async fn first_plan(store: &dyn Store, config: Arc<Config>, guests: Guests) -> anyhow::Result<Arc<Plan>> {
-    let enrolled =
-        takeover::enroll(store, &config, clock::now()).await.context("failed to read the store")?;
+    let now = clock::now();
+    takeover::finish_deletions(store, now).await.context("failed to end what was being deleted")?;
+    let enrolled = takeover::enroll(store, &config, now).await.context("failed to read the store")?;
     for subscription in &enrolled {
         if store.waiting(subscription.id).held > 0 {
             store.release_held(subscription.id).await?;

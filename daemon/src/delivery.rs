@@ -190,6 +190,8 @@ pub struct Standing {
     pub delivered: u64,
     /// It is being deleted: whoever takes up its name later is somebody else.
     pub ending: bool,
+    /// It is being renamed to this: when the config has that name, it is this one.
+    pub renaming: Option<String>,
     /// The secret made here because the config names none.
     pub made_secret: Option<MadeSecret>,
     /// Digest of the subscription's table when it was last loaded; another one re-enables.

@@ -255,6 +255,9 @@ pub trait Store: Send + Sync + 'static {
     /// The subscription of this name, whether or not it is in the config. In memory, never waits.
     fn named(&self, name: &str) -> Option<Enrolled>;
 
+    /// All of them, whether or not they are in the config. In memory, never waits.
+    fn known(&self) -> Vec<Enrolled>;
+
     /// Gives a subscription another name. Its id, its standing and what waits stay.
     async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()>;
 

@@ -157,7 +157,7 @@ fn changed(
         }
     }
     if let Some(new) = &rename {
-        prepared.steps.push(Step::Rename { from: name.clone(), to: new.clone() });
+        prepared.steps.push(Step::Renaming { name: name.clone(), to: Some(new.clone()) });
     }
     prepared.drafts.push(draft(file, &Edit::Change { name, rename, fields }, known)?);
     Ok(prepared)

@@ -105,6 +105,9 @@ impl Store for FakeStore {
     fn named(&self, _: &str) -> Option<Enrolled> {
         panic!("{NOT_ASKED}")
     }
+    fn known(&self) -> Vec<Enrolled> {
+        panic!("{NOT_ASKED}")
+    }
     async fn rename(&self, _: SubscriptionId, _: &str) -> Result<()> {
         panic!("{NOT_ASKED}")
     }

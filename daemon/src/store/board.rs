@@ -83,6 +83,10 @@ impl Board {
         self.subscriptions.get(&id).map(|sub| sub.name.as_str())
     }
 
+    pub(super) fn known(&self) -> Vec<Enrolled> {
+        self.names.keys().filter_map(|name| self.named(name)).collect()
+    }
+
     pub(super) fn knows(&self, id: SubscriptionId) -> bool {
         self.subscriptions.contains_key(&id)
     }

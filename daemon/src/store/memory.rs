@@ -216,6 +216,10 @@ impl Store for MemoryStore {
         self.lock().board.named(name)
     }
 
+    fn known(&self) -> Vec<Enrolled> {
+        self.lock().board.known()
+    }
+
     async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()> {
         self.lock().board.rename(subscription, name)
     }

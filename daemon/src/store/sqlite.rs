@@ -252,6 +252,10 @@ impl Store for SqliteStore {
         self.shared.queue.lock().board.named(name)
     }
 
+    fn known(&self) -> Vec<Enrolled> {
+        self.shared.queue.lock().board.known()
+    }
+
     async fn rename(&self, subscription: SubscriptionId, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.write(0, |answer| Box::new(Rename { subscription, name, refused: None, answer })).await

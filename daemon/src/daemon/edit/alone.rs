@@ -9,7 +9,7 @@ use crate::api::{NotEdited, Wish};
 use crate::clock;
 use crate::config::edit::{Edit, Error};
 use crate::config::{Config, load};
-use crate::daemon::PLUGIN_CACHE;
+use crate::daemon::{PLUGIN_CACHE, takeover};
 use crate::plan::Guests;
 use crate::plugin::Host;
 use crate::store::{self, Store, sqlite::SqliteStore};
@@ -47,9 +47,11 @@ async fn edit_once(path: &Path, wish: &Wish, env: Env<'_>) -> Result<u64, NotEdi
     };
     let known = Known { main: &main, subscriptions, hashes: &hashes };
     let prepared = prepare(wish.clone(), known)?;
-    let store = open(&check(&main, &prepared, env)?, &prepared).await?;
+    let config = check(&main, &prepared, env)?;
+    let store = open(&config, &prepared).await?;
     prepared.carry_out(store.as_deref(), clock::now()).await?;
     let Some(store) = store else { return Ok(0) };
+    takeover::finish_renames(&*store, &config, clock::now()).await?;
     let cancelled = match wish {
         Wish::Edit { edit: Edit::Remove { name }, .. } => end(&*store, name, clock::now()).await?,
         _ => 0,

@@ -7,25 +7,15 @@ use crate::api::NotEdited;
 use crate::config::Secret;
 use crate::deliver::rule;
 use crate::delivery::{MadeSecret, Standing};
-use crate::store::Store;
+use crate::store::{Change, Store};
 
 pub(super) enum Step {
     /// The secret that the store keeps for it.
-    Secret {
-        name: String,
-        made: Option<MadeSecret>,
-    },
-    /// Id, standing and what waits go along.
-    Rename {
-        from: String,
-        to: String,
-    },
+    Secret { name: String, made: Option<MadeSecret> },
+    /// Marked before its table has the other name. Whoever loads that finds the mark.
+    Renaming { name: String, to: Option<String> },
     /// Marked before its table goes, so that a crash in between makes nobody its heir.
-    Ending {
-        name: String,
-        ending: bool,
-    },
-    Nothing,
+    Ending { name: String, ending: bool },
 }
 
 impl Step {
@@ -36,14 +26,17 @@ impl Step {
     pub(super) async fn take(self, store: &dyn Store, now: Timestamp) -> Result<Step, NotEdited> {
         match self {
             Step::Secret { name, made } => secret(store, name, made, now).await,
-            Step::Rename { from, to } => rename(store, from, to, now).await,
+            Step::Renaming { name, to } => {
+                if let Some(taken) = to.as_ref().and_then(|to| waits(store, to)) {
+                    return Err(taken);
+                }
+                mark(store, &name, &|standing| standing.renaming.clone_from(&to)).await?;
+                Ok(Step::Renaming { name, to: None })
+            }
             Step::Ending { name, ending } => {
-                // One that was added and removed while no daemon ran is unknown to the store.
-                let Some(known) = store.named(&name) else { return Ok(Step::Nothing) };
-                store.set_standing(known.id, &|standing: &mut Standing| standing.ending = ending).await?;
+                mark(store, &name, &|standing| standing.ending = ending).await?;
                 Ok(Step::Ending { name, ending: !ending })
             }
-            Step::Nothing => Ok(Step::Nothing),
         }
     }
 }
@@ -74,15 +67,16 @@ async fn secret(
     Ok(Step::Secret { name, made: enrolled.standing.made_secret.clone() })
 }
 
-async fn rename(store: &dyn Store, from: String, to: String, now: Timestamp) -> Result<Step, NotEdited> {
-    let Some(known) = store.named(&from) else { return Ok(Step::Nothing) };
-    // A table of that name has vanished from the config some time ago.
-    if let Some(earlier) = store.named(&to).filter(|earlier| earlier.id != known.id) {
-        match store.waiting(earlier.id).pending {
-            0 => drop(store.remove(earlier.id, now).await?),
-            waiting => return Err(NotEdited::Waits(waiting, to)),
-        }
+/// A subscription of that name has left the config some time ago, and could come back.
+fn waits(store: &dyn Store, name: &str) -> Option<NotEdited> {
+    let waiting = store.waiting(store.named(name)?.id).pending;
+    (waiting > 0).then(|| NotEdited::Waits(waiting, name.to_owned()))
+}
+
+/// One that was added while no daemon ran is unknown to the store, and needs no mark.
+async fn mark(store: &dyn Store, name: &str, mark: Change<'_>) -> Result<(), NotEdited> {
+    if let Some(known) = store.named(name) {
+        store.set_standing(known.id, mark).await?;
     }
-    store.rename(known.id, &to).await?;
-    Ok(Step::Rename { from: to, to: from })
+    Ok(())
 }
