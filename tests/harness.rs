@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 pub mod answer;
 pub mod authority;
 pub mod crowd;
+pub mod curl;
 pub mod dice;
 pub mod endpoint;
 pub mod event;
@@ -28,6 +29,7 @@ pub mod wire;
 pub mod witness;
 
 pub use answer::{Answer, Gate};
+pub use curl::Curl;
 pub use endpoint::Endpoint;
 pub use event::{Event, event};
 pub use receiver::{Receiver, Request};

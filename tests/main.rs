@@ -28,6 +28,7 @@ mod reloads;
 mod retries;
 mod shuts_down;
 mod signs;
+mod speaks_track;
 mod storms;
 mod survives;
 mod tidy;

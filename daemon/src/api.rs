@@ -1,5 +1,6 @@
 //! Our API under `/api`: what commands and scripts ask the daemon. Who may ask has been
-//! settled in `server/guard.rs`; here questions become answers in JSON.
+//! settled in `server/guard.rs`; here questions become answers in JSON. Track's own API, which
+//! has users, is `api/track.rs`.
 //!
 //! An error is a JSON string, as in Track's own API.
 
@@ -8,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -17,10 +17,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
 use crate::clock::Now;
+use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
 use crate::plan::{Plan, Planned, Reload};
-use crate::server::Handler;
+use crate::server::{Handler, Question, Token};
 use crate::source::Seen;
 use crate::store::{self, Store};
 use crate::validate::Pinger;
@@ -33,12 +34,15 @@ mod track;
 mod why;
 
 pub use edit::{Edited, NotEdited, Wish};
+pub use track::Claims;
 
 /// What is asked of whoever loads the config; answered when it has taken effect or has been
 /// refused.
 pub enum Asked {
     Reload(oneshot::Sender<Arc<Reload>>),
     Edit(Box<Wish>, oneshot::Sender<Result<Edited, NotEdited>>),
+    /// The config as an edit would make it.
+    Rehearse(Box<Wish>, oneshot::Sender<Result<Arc<Config>, NotEdited>>),
 }
 
 /// Everything the API looks at. All of it belongs to others.
@@ -48,6 +52,9 @@ pub struct Api {
     pub reload: watch::Receiver<Arc<Reload>>,
     pub reloads: mpsc::Sender<Asked>,
     pub pinger: Pinger,
+    /// Good for the Webhooks API where no users are configured.
+    pub admin: Token,
+    pub claims: Claims,
     /// Whether the store takes no events.
     pub store_failing: Box<dyn Fn() -> bool + Send + Sync>,
     /// The sources, and what came to them of late.
@@ -92,8 +99,12 @@ impl From<store::Error> for Refusal {
 
 #[async_trait]
 impl Handler for Api {
-    async fn handle(&self, method: Method, path: &str, query: Option<&str>, body: Bytes) -> Answer {
-        let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+    async fn handle(&self, question: Question<'_>) -> Answer {
+        let steps: Vec<&str> = question.path.split('/').filter(|step| !step.is_empty()).collect();
+        if let ["webhooks", "api", "v1", steps @ ..] = steps.as_slice() {
+            return self.webhooks(steps, &question).await;
+        }
+        let Question { method, path, query, body, .. } = question;
         let reply = match (&method, steps.as_slice()) {
             (&Method::GET, ["api", "status"]) => Ok(self.status()),
             (&Method::POST, ["api", "reload"]) => self.reload().await,
@@ -109,9 +120,6 @@ impl Handler for Api {
             (&Method::POST, ["api", "subscriptions", name, "remove"]) => self.remove(name).await,
             (&Method::POST, ["api", "subscriptions", name, "rotate"]) => self.rotate(name).await,
             (&Method::POST, ["api", "files"]) => self.save(&body).await,
-            (&Method::GET, ["webhooks", "api", "v1", "validate", workspace, subscription, code]) => {
-                self.confirm(workspace, subscription, code).await
-            }
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`"))),
         };
         match reply {

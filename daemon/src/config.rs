@@ -121,6 +121,12 @@ impl Limit {
         }
     }
 
+    /// Among whose subscriptions those of this user count: the classic limit is each user's,
+    /// the others are the workspace's.
+    pub fn counts_apart(self, user_id: i64) -> Option<i64> {
+        (self == Limit::Classic).then_some(user_id)
+    }
+
     /// How many event filters a subscription may have.
     pub fn event_filters(self) -> Option<usize> {
         match self {

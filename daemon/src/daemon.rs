@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{About, Api};
+use crate::api::{About, Api, Claims};
 use crate::clock::{self, Due};
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem};
@@ -160,6 +160,8 @@ impl Daemon {
             reload: reload.clone(),
             reloads,
             pinger: pinger.clone(),
+            admin: token.clone(),
+            claims: Claims::default(),
             store_failing,
             sources,
             about,

@@ -184,6 +184,8 @@ pub struct Standing {
     /// Set when failures disabled it.
     pub disabled: Option<Disabled>,
     pub validation: Validation,
+    /// What is known of a URL that is about to stand in the config: it is PINGed before.
+    pub proposed: Option<Validation>,
     /// Deliveries that reached `delivered`, since the beginning.
     pub delivered: u64,
     /// It is being deleted: whoever takes up its name later is somebody else.

@@ -11,6 +11,7 @@ pub mod drill;
 pub mod telemetry;
 pub mod event;
 pub mod delivery;
+pub mod track;
 pub mod config;
 pub mod runtime;
 pub mod sign;

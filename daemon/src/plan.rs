@@ -54,6 +54,12 @@ impl Planned {
         &self.meant.name
     }
 
+    /// As it is about to be, to be PINGed and no more: its plugins are not loaded.
+    pub fn proposed(id: SubscriptionId, meant: Subscription, secret: Secret, workspace_id: i64) -> Planned {
+        let signer = Signer::new(&meant.signatures, &secret);
+        Planned { id, meant, secret, signer, entries: Entries::default(), workspace_id }
+    }
+
     /// Whether its callback has proved itself, or need not.
     pub fn validated(&self, standing: &Standing) -> bool {
         let validation = &standing.validation;
@@ -69,6 +75,17 @@ impl Planned {
 
     pub fn status(&self, standing: &Standing) -> Status {
         Status::of(self.meant.enabled, self.validated(standing), standing)
+    }
+
+    /// One word for why the status is not enabled; empty if it is.
+    pub fn cause(&self, standing: &Standing) -> &'static str {
+        match self.status(standing) {
+            Status::Disabled if self.meant.enabled => "failures",
+            Status::Disabled => "config",
+            Status::NotValidated => "no_code",
+            Status::Pending => "failed_attempt",
+            Status::Enabled => "",
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
@@ -37,15 +38,26 @@ mod token;
 mod unix;
 
 use connection::{Connections, Stream};
-use guard::{Door, Guard, Peer};
+use guard::{Door, Guard};
 
+pub use guard::Peer;
 pub use listen::{BindError, Bound, bind};
-pub use token::{Token, TokenError};
+pub use token::{Token, TokenError, same_text};
 
-/// Answers what lies behind `/api` and Track's validation URLs. Whoever gets here may be here.
+/// Answers what lies behind `/api` and Track's Webhooks API.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    async fn handle(&self, method: Method, path: &str, query: Option<&str>, body: Bytes) -> Answer;
+    async fn handle(&self, question: Question<'_>) -> Answer;
+}
+
+/// A request that was let in. Track's Webhooks API has users of its own to tell apart.
+pub struct Question<'a> {
+    pub peer: Peer,
+    pub method: Method,
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    pub authorization: Option<&'a HeaderValue>,
+    pub body: Bytes,
 }
 
 /// Everything that stands behind the sockets.
@@ -150,7 +162,7 @@ impl Service {
                 }
                 Door::Health => self.health(),
                 Door::Metrics => self.metrics(),
-                Door::Api | Door::Validate => self.ask_api(&head, body).await,
+                Door::Api | Door::Webhooks | Door::Validate => self.ask_api(peer, &head, body).await,
                 Door::Unknown => guard::Refusal::NoSuchPath.answer(),
             },
         };
@@ -158,15 +170,21 @@ impl Service {
         Ok(answer)
     }
 
-    async fn ask_api<B>(&self, head: &Parts, body: B) -> Answer
+    async fn ask_api<B>(&self, peer: Peer, head: &Parts, body: B) -> Answer
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
         match self.doors.source.intake().collect(body).await {
             Ok(taken) => {
-                let uri = &head.uri;
-                let body = taken.bytes().clone();
-                self.doors.api.handle(head.method.clone(), uri.path(), uri.query(), body).await
+                let question = Question {
+                    peer,
+                    method: head.method.clone(),
+                    path: head.uri.path(),
+                    query: head.uri.query(),
+                    authorization: head.headers.get(AUTHORIZATION),
+                    body: taken.bytes().clone(),
+                };
+                self.doors.api.handle(question).await
             }
             Err(error) => self.refuse(error.reason(), &error, error.answer()),
         }

@@ -161,8 +161,14 @@ impl Source {
         let plan = Arc::clone(&self.plan.borrow());
         let backlog = |planned: &Arc<crate::plan::Planned>| {
             let waiting = self.store.waiting(planned.id);
-            let subscription = planned.name().to_owned();
-            Backlog { subscription, pending: waiting.pending, held: waiting.held }
+            let standing = self.store.standing(planned.id).unwrap_or_default();
+            Backlog {
+                subscription: planned.name().to_owned(),
+                status: planned.status(&standing).as_str(),
+                reason: planned.cause(&standing),
+                pending: waiting.pending,
+                held: waiting.held,
+            }
         };
         plan.subscriptions.iter().map(backlog).collect()
     }

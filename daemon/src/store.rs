@@ -129,6 +129,15 @@ pub struct PastEvent {
     pub decisions: Vec<Decision>,
 }
 
+/// Part of what was queued for a subscription.
+#[derive(Clone, Debug, Default)]
+pub struct Queued {
+    /// Of how many these are a part.
+    pub total: usize,
+    /// Newest first.
+    pub events: Vec<PastEvent>,
+}
+
 /// Which past deliveries a replay takes up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Past {
@@ -279,6 +288,16 @@ pub trait Store: Send + Sync + 'static {
     /// Past events, newest first, up to `limit`, only those before `before`.
     async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page>;
 
+    /// Events that were queued for a subscription, replays included, and arrived at or after
+    /// `since`, newest first: this part of them, less of it if they are large. Looks only at the
+    /// `LOOKED_AT` newest of all.
+    async fn queued(
+        &self,
+        subscription: SubscriptionId,
+        since: Timestamp,
+        part: Range<usize>,
+    ) -> Result<Queued>;
+
     /// One event with its decisions.
     async fn why(&self, event: EventId) -> Result<Option<PastEvent>>;
 
@@ -299,6 +318,11 @@ pub trait Store: Send + Sync + 'static {
     /// Writes everything out and closes. Nothing may be asked of it afterwards.
     async fn close(&self) -> Result<()>;
 }
+
+/// Events among which those of one subscription are sought: a week of a busy workspace, and
+/// still found within a fraction of a second. There is no index of them: it would cost every
+/// event something, and few ask.
+pub const LOOKED_AT: usize = 100_000;
 
 /// Bytes of memory that waiting events may take before their bodies are read back from
 /// the engine instead: enough for some ten thousand usual events.

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::delivery::{Standing, SubscriptionId};
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Store};
+use crate::track::Wanted;
 
 mod ping;
 
@@ -83,6 +84,10 @@ fn wants_ping(pinger: &Pinger, planned: &Planned) -> bool {
 
 /// PINGs one subscription until it is validated or no longer wants to be.
 async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: SubscriptionId, turns: Arc<Semaphore>) {
+    // Whoever made or enabled it by a command has just PINGed it.
+    if pinger.store().standing(id).is_some_and(|standing| standing.validation.asked) {
+        tokio::time::sleep(REPEAT[0]).await;
+    }
     for round in 0.. {
         let Some(planned) = plan.borrow().get(id).cloned() else { return };
         if !wants_ping(&pinger, &planned) {
@@ -94,7 +99,7 @@ async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: Subscriptio
         };
         match pinged {
             Ok(pinged) if pinged.validated => return,
-            Ok(pinged) => report(&planned, &pinged, round),
+            Ok(pinged) => report(&pinger, &planned, &pinged, round),
             Err(error) => {
                 tracing::error!(subscription.name = planned.name(), %error, "failed to write a validation down");
             }
@@ -104,50 +109,62 @@ async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: Subscriptio
 }
 
 /// Said loudly once; the repetitions are for those who look closely.
-fn report(planned: &Planned, pinged: &Pinged, round: usize) {
+fn report(pinger: &Pinger, planned: &Planned, pinged: &Pinged, round: usize) {
     let (name, url) = (planned.name(), &planned.meant.url_text);
-    let said = pinged.refusal(url).unwrap_or_else(|| "it answered without the validation code".into());
+    let refusal = pinged.refusal(url, Wanted::Any2xx).map(|refused| refused.to_string());
+    let said = refusal.unwrap_or_else(|| "it answered without the validation code".into());
     if round == 0 {
+        let url = pinger.url_to_open(planned, &pinger.store().standing(planned.id).unwrap_or_default());
+        let or_open = url.map(|url| format!(", or open {url}")).unwrap_or_default();
         tracing::warn!(
             subscription.name = name,
             "not validated, so it gets no events: {said}; it must echo `validation_code`, \
-             or run `trackrelay validate {name}`, or set `validation = \"off\"`"
+             or run `trackrelay validate {name}`{or_open}, or set `validation = \"off\"`"
         );
     } else {
         tracing::debug!(subscription.name = name, said, "still not validated");
     }
 }
 
-/// Marks a subscription validated through the code in a validation URL. `Ok(false)` when
-/// it was validated before; `None` when the code is not its code.
-pub async fn confirm(store: &dyn Store, planned: &Planned, code: &str) -> Result<Option<bool>, store::Error> {
-    let standing = store.standing(planned.id).unwrap_or_default();
-    let validation = &standing.validation;
-    let same_url = validation.url_callback.as_deref() == Some(&planned.meant.url_text);
-    if !same_url || validation.code.as_deref() != Some(code) {
-        return Ok(None);
-    }
-    if validation.validated_at.is_some() {
+/// Marks a URL validated through the code in its validation URL. `Ok(false)` when it was
+/// validated before; `None` when the code is not the subscription's. A callback may open the
+/// URL while it is still asked whether it can be one: the subscription is not planned then.
+pub async fn confirm(
+    store: &dyn Store,
+    id: SubscriptionId,
+    planned: Option<&Planned>,
+    code: &str,
+) -> Result<Option<bool>, store::Error> {
+    let standing = store.standing(id).unwrap_or_default();
+    let in_force = planned.map(|_| &standing.validation);
+    let mut known = in_force.into_iter().chain(&standing.proposed);
+    let Some(validation) = known.find(|known| known.code.as_deref() == Some(code)) else { return Ok(None) };
+    let Some(url) = validation.url_callback.as_deref().filter(|_| validation.validated_at.is_none()) else {
         return Ok(Some(false));
-    }
-    mark_validated(store, planned).await?;
+    };
+    mark_validated(store, id, planned.map_or("new", Planned::name), url).await?;
     Ok(Some(true))
 }
 
-async fn mark_validated(store: &dyn Store, planned: &Planned) -> Result<Arc<Standing>, store::Error> {
+async fn mark_validated(
+    store: &dyn Store,
+    id: SubscriptionId,
+    name: &str,
+    url: &str,
+) -> Result<(), store::Error> {
     let now = clock::now();
-    let url = &planned.meant.url_text;
-    let standing = store
-        .set_standing(planned.id, &|standing: &mut Standing| {
-            let validation = &mut standing.validation;
+    let change = |standing: &mut Standing| {
+        let all = [Some(&mut standing.validation), standing.proposed.as_mut()];
+        for validation in all.into_iter().flatten() {
             if validation.url_callback.as_deref() == Some(url) {
                 validation.validated_at.get_or_insert(now);
                 validation.asked = true;
             }
-        })
-        .await?;
-    tracing::info!(subscription.name = planned.name(), url, "validated");
-    Ok(standing)
+        }
+    };
+    store.set_standing(id, &change).await?;
+    tracing::info!(subscription.name = name, url, "validated");
+    Ok(())
 }
 
 /// How long something took, in whole milliseconds.

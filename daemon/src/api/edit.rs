@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{Api, Asked, Refusal, Reply, decode};
 use crate::config::edit::{self, Edit, Field, SecretHome};
-use crate::config::{Problem, Secret};
+use crate::config::{Config, Problem, Secret};
 use crate::plan::Reload;
 use crate::store;
 
@@ -172,10 +172,21 @@ impl Api {
 
     /// Has a change made, and returns when it is live.
     pub(super) async fn edit(&self, wish: Wish) -> Result<Edited, NotEdited> {
+        self.ask_loader(|answer| Asked::Edit(Box::new(wish), answer)).await
+    }
+
+    /// Has a change checked as if it were made.
+    pub(super) async fn rehearse(&self, wish: Wish) -> Result<Arc<Config>, NotEdited> {
+        self.ask_loader(|answer| Asked::Rehearse(Box::new(wish), answer)).await
+    }
+
+    async fn ask_loader<T>(
+        &self,
+        asked: impl FnOnce(oneshot::Sender<Result<T, NotEdited>>) -> Asked,
+    ) -> Result<T, NotEdited> {
         let stopping = || NotEdited::Failed("the daemon is stopping".to_owned());
         let (answer, answered) = oneshot::channel();
-        let asked = Asked::Edit(Box::new(wish), answer);
-        self.reloads.send(asked).await.map_err(|_| stopping())?;
+        self.reloads.send(asked(answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Api, Reply, next_try};
+use crate::delivery::{Standing, Status};
 use crate::plan::{Planned, Reload, ReloadState};
 
 impl Api {
@@ -39,10 +40,7 @@ impl Api {
     pub(super) fn subscription(&self, planned: &Planned) -> Value {
         let standing = self.store.standing(planned.id).unwrap_or_default();
         let waiting = self.store.waiting(planned.id);
-        let disabled_reason = match &standing.disabled {
-            _ if !planned.meant.enabled => Some("disabled in the config file (`enabled = false`)"),
-            disabled => disabled.as_ref().map(|disabled| disabled.reason.as_str()),
-        };
+        let disabled_reason = disabled_reason(planned, &standing);
         let filters: Vec<_> = planned.meant.event_filters.iter().map(ToString::to_string).collect();
         json!({
             "name": planned.name(),
@@ -56,11 +54,35 @@ impl Api {
             "delivered": standing.delivered,
             "failed_attempts": standing.failed_attempts,
             "disabled_reason": disabled_reason,
+            "disabled_at": standing.disabled.as_ref().map(|disabled| disabled.at),
+            "status_reason": self.status_reason(planned, &standing),
+            "validation_code_url": self.pinger.url_to_open(planned, &standing),
             "last_error": standing.pending.as_ref().map(|probe| &probe.said),
             "retry_at": next_try(&standing),
             "url_callback": planned.meant.url_text,
             "event_filters": filters,
         })
+    }
+}
+
+impl Api {
+    /// Why its status is not simply enabled.
+    fn status_reason(&self, planned: &Planned, standing: &Standing) -> Option<String> {
+        match planned.status(standing) {
+            Status::Enabled => None,
+            Status::Pending => standing.pending.as_ref().map(|probe| probe.said.clone()),
+            Status::Disabled => disabled_reason(planned, standing).map(str::to_owned),
+            Status::NotValidated => {
+                Some(format!("the callback {} has not been validated", planned.meant.url_text))
+            }
+        }
+    }
+}
+
+fn disabled_reason<'a>(planned: &Planned, standing: &'a Standing) -> Option<&'a str> {
+    match &standing.disabled {
+        _ if !planned.meant.enabled => Some("disabled in the config file (`enabled = false`)"),
+        disabled => disabled.as_ref().map(|disabled| disabled.reason.as_str()),
     }
 }
 

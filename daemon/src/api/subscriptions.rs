@@ -6,13 +6,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Refusal, Reply, Wish};
+use super::{Api, NotEdited, Refusal, Reply, Wish};
 use crate::config::ValidationMode;
 use crate::config::edit::{Edit, Field};
 use crate::deliver::rule;
-use crate::delivery::Standing;
+use crate::delivery::{Standing, SubscriptionId};
 use crate::plan::Planned;
 use crate::sign::standard;
+use crate::store;
+use crate::track::Wanted;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,8 +28,8 @@ impl Api {
     pub(super) async fn test(&self, name: &str) -> Reply {
         let planned = self.named(name)?;
         let pinged = self.pinger.ping(&planned).await?;
-        if let Some(refusal) = pinged.refusal(&planned.meant.url_text) {
-            return Err(Refusal::bad(refusal));
+        if let Some(refused) = pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
+            return Err(refused.into());
         }
         let http_status = pinged.answered.ok().map(|status| status.as_u16());
         Ok(
@@ -40,14 +42,13 @@ impl Api {
         let planned = self.named(name)?;
         let pinged = self.pinger.ping(&planned).await?;
         let standing = self.store.standing(planned.id).unwrap_or_default();
-        let code = standing.validation.code.as_deref().filter(|_| !pinged.validated);
-        let url = code.map(|code| self.pinger.validation_url(&planned, code));
-        let message = match pinged.refusal(&planned.meant.url_text) {
+        let url = self.pinger.url_to_open(&planned, &standing).filter(|_| !pinged.validated);
+        let message = match pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
             _ if planned.meant.validation == ValidationMode::Off => {
                 "not asked for: `validation = \"off\"`, so it gets events as it is".to_owned()
             }
             _ if pinged.validated => "validated".to_owned(),
-            Some(refusal) => refusal,
+            Some(refused) => refused.to_string(),
             None => "the callback answered, but without the validation code".to_owned(),
         };
         Ok(json!({ "validated": pinged.validated, "validation_code_url": url, "message": message }))
@@ -62,16 +63,22 @@ impl Api {
         };
         if !enable.force {
             let pinged = self.pinger.ping(&planned).await?;
-            if let Some(refusal) = pinged.refusal(&planned.meant.url_text) {
-                return Err(Refusal::bad(refusal));
+            if let Some(refused) = pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
+                return Err(refused.into());
             }
         }
         if !planned.meant.enabled {
             self.write_enabled(&planned, true).await?;
         }
-        self.store.set_standing(planned.id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
-        self.store.release_held(planned.id).await?;
+        self.open(planned.id).await?;
         self.after_edit(&planned)
+    }
+
+    /// Sends what waited: whatever failed before no longer counts.
+    pub(super) async fn open(&self, id: SubscriptionId) -> Result<(), store::Error> {
+        self.store.set_standing(id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
+        self.store.release_held(id).await?;
+        Ok(())
     }
 
     pub(super) async fn disable(&self, name: &str) -> Reply {
@@ -88,7 +95,7 @@ impl Api {
     }
 
     /// Writes `enabled` into the file and waits until that is live.
-    async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), Refusal> {
+    pub(super) async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), NotEdited> {
         let (name, fields) = (planned.name().to_owned(), vec![Field::new("enabled", enabled)]);
         let edit = Edit::Change { name, rename: None, fields };
         self.edit(Wish::Edit { edit, secret: None }).await?;

@@ -1,13 +1,14 @@
 //! `trackrelay list`: the subscriptions and which events they want.
 
 use anstyle::Style;
+use jiff::Timestamp;
 
 use crate::cli::client::Target;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Align, Table};
 use crate::cli::reply::{StatusReply, Subscription};
-use crate::cli::status::status_style;
+use crate::cli::status::{note, status_style};
 
 /// List the subscriptions and which events they want
 #[derive(Debug, clap::Args)]
@@ -31,10 +32,10 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
         output::say("no subscriptions");
         return Ok(());
     }
-    output::facts(&render(&status.subscriptions))
+    output::facts(&render(&status.subscriptions, here, crate::clock::now()))
 }
 
-fn render(subscriptions: &[Subscription]) -> String {
+fn render(subscriptions: &[Subscription], here: &Invocation, now: Timestamp) -> String {
     let columns = [
         ("NAME", Align::Left),
         ("STATUS", Align::Left),
@@ -51,7 +52,7 @@ fn render(subscriptions: &[Subscription]) -> String {
                 cell(&subscription.event_filters.join(" ")),
                 cell(&subscription.url_callback),
             ],
-            Vec::new(),
+            note(subscription, here, now).into_iter().collect(),
         );
     }
     table.render()
@@ -62,17 +63,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_both_written_forms_of_a_filter() {
-        let subscription = serde_json::from_value(serde_json::json!({
-            "name": "plain", "status": "enabled", "pending": 0, "delivered": 0, "failed_attempts": 0,
-            "url_callback": "http://127.0.0.1:3000/",
-            "event_filters": ["tag.created", { "entity": "time_entry", "action": "*" }],
-        }))
-        .unwrap();
+    fn shows_both_written_forms_of_a_filter_and_why_one_is_not_enabled() {
+        let subscription = |name, status, reason: Option<&str>| {
+            serde_json::from_value(serde_json::json!({
+                "name": name, "status": status, "pending": 0, "delivered": 0, "failed_attempts": 0,
+                "url_callback": "http://127.0.0.1:3000/", "disabled_reason": reason,
+                "event_filters": ["tag.created", { "entity": "time_entry", "action": "*" }],
+            }))
+            .unwrap()
+        };
+        let all = [
+            subscription("plain", "enabled", None),
+            subscription("off", "disabled", Some("3 failed attempts in a row, last: 500")),
+        ];
         let wanted = "\
-NAME   STATUS   EVENT FILTERS             URL
-plain  enabled  tag.created time_entry.*  http://127.0.0.1:3000/
+NAME   STATUS    EVENT FILTERS             URL
+plain  enabled   tag.created time_entry.*  http://127.0.0.1:3000/
+off    disabled  tag.created time_entry.*  http://127.0.0.1:3000/
+  3 failed attempts in a row, last: 500; run `trackrelay enable off`
 ";
-        assert_eq!(output::plain(&render(&[subscription])), wanted);
+        let here = Invocation::with_env(None, |_| None);
+        assert_eq!(output::plain(&render(&all, &here, Timestamp::UNIX_EPOCH)), wanted);
     }
 }

@@ -118,15 +118,19 @@ fn subscriptions(all: &[Subscription], here: &Invocation, now: Timestamp) -> Str
 }
 
 /// Why a subscription is not simply enabled, and what helps.
-fn note(subscription: &Subscription, here: &Invocation, now: Timestamp) -> Option<String> {
+pub fn note(subscription: &Subscription, here: &Invocation, now: Timestamp) -> Option<String> {
     let name = subscription.name.as_str();
     match subscription.status {
         Status::Enabled => None,
         Status::Pending => Some(trouble(subscription, now)),
-        Status::NotValidated => Some(format!(
-            "its endpoint has not answered with the validation code; run `{}`",
-            here.command(&["validate", name])
-        )),
+        Status::NotValidated => {
+            let command = here.command(&["validate", name]);
+            let url = subscription.validation_code_url.as_deref();
+            let url = url.map(|url| format!(", or open {url}")).unwrap_or_default();
+            Some(format!(
+                "its endpoint has not answered with the validation code, so it gets no events; run `{command}`{url}"
+            ))
+        }
         Status::Disabled => {
             let reason = subscription.disabled_reason.as_deref().unwrap_or("disabled in the config");
             Some(format!("{reason}; run `{}`", here.command(&["enable", name])))
@@ -168,6 +172,7 @@ mod tests {
                 "name": name, "subscription_id": 1, "status": status, "enabled": true, "validated_at": null,
                 "has_pending_events": pending > 0, "pending": pending, "held": u64::from(name == "held"),
                 "delivered": 12, "failed_attempts": if name == "away" { 0 } else { 3 },
+                "validation_code_url": (name == "fresh").then_some("http://127.0.0.1:7717/v/1/2/ab"),
                 "last_error": trouble.then_some("connection refused"),
                 "retry_at": trouble.then_some("2025-09-10T10:04:00Z"), "disabled_reason": reason, "url_callback": "http://127.0.0.1:3000/toggl",
                 "event_filters": ["time_entry.*"],
@@ -207,7 +212,8 @@ plain  enabled              0         12  http://127.0.0.1:3000/toggl
 slack  disabled             4         12  http://127.0.0.1:3000/toggl
   3 attempts failed in a row, the last with 500; run `trackrelay enable slack`
 fresh  not_validated        1         12  http://127.0.0.1:3000/toggl
-  its endpoint has not answered with the validation code; run `trackrelay validate fresh`
+  its endpoint has not answered with the validation code, so it gets no events; \
+run `trackrelay validate fresh`, or open http://127.0.0.1:7717/v/1/2/ab
 slow   pending              2         12  http://127.0.0.1:3000/toggl
   connection refused; 3 failed attempts in a row; next try in 56s (2025-09-10 10:04:00Z)
 away   pending              2         12  http://127.0.0.1:3000/toggl

@@ -40,7 +40,7 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     if args.json {
         return output::document(&reply.json::<serde_json::Value>()?);
     }
-    output::facts(&render(&reply.json()?, crate::clock::now()))
+    output::facts(&render(&reply.json()?, here, crate::clock::now()))
 }
 
 /// An outcome in the colour of how it is taken.
@@ -64,14 +64,18 @@ pub fn attempt_result(attempt: &Attempt) -> String {
     format!("{} in {} ms", clean(&answer), attempt.ms)
 }
 
-fn render(why: &Why, now: Timestamp) -> String {
+fn render(why: &Why, here: &Invocation, now: Timestamp) -> String {
     let mut text = format!("event {} {}.{}\n", why.event_id, clean(&why.entity), clean(&why.action));
     if why.decisions.is_empty() {
         text += "no subscription was there to want it\n";
     }
-    for decision in &why.decisions {
+    for (at, decision) in why.decisions.iter().enumerate() {
         text.push('\n');
         text += &render_decision(decision, now);
+        // A replay has taken up what it missed.
+        if !why.decisions[at + 1..].iter().any(|later| later.subscription == decision.subscription) {
+            text += &way_out(decision, here);
+        }
     }
     text
 }
@@ -99,6 +103,18 @@ fn render_decision(decision: &Decision, now: Timestamp) -> String {
     text
 }
 
+/// What would have it sent after all, where one command does.
+fn way_out(decision: &Decision, here: &Invocation) -> String {
+    let name = decision.subscription.as_str();
+    let first = match decision.outcome {
+        Outcome::SkippedDisabled => "enable",
+        Outcome::SkippedNotValidated => "validate",
+        _ => return String::new(),
+    };
+    let (first, then) = (here.command(&[first, name]), here.command(&["replay", "--missed", name]));
+    format!("  run `{}`, then `{}` sends this event\n", clean(&first), clean(&then))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +134,12 @@ mod tests {
                   "at": "2025-09-10T09:00:00Z", "replay": true, "attempts": [], "next_try": "2025-09-10T09:01:00Z" },
                 { "subscription": "new", "outcome": "pending", "reason": "waits; next try at nine",
                   "at": "2025-09-10T09:00:00Z", "attempts": [], "next_try": "2025-09-10T09:01:00Z" },
+                { "subscription": "off", "outcome": "skipped_disabled", "reason": "disabled",
+                  "at": "2025-09-10T08:00:01Z", "attempts": [] },
+                { "subscription": "fresh", "outcome": "skipped_not_validated", "reason": "not validated",
+                  "at": "2025-09-10T08:00:01Z", "attempts": [] },
+                { "subscription": "off", "outcome": "delivered", "reason": null, "replay": true,
+                  "at": "2025-09-10T09:00:00Z", "attempts": [] },
             ],
         }))
         .unwrap();
@@ -137,9 +159,19 @@ plain (replay): pending at 2025-09-10 09:00:00Z
 
 new: pending at 2025-09-10 09:00:00Z
   waits; next try at nine
+
+off: skipped_disabled at 2025-09-10 08:00:01Z
+  disabled
+
+fresh: skipped_not_validated at 2025-09-10 08:00:01Z
+  not validated
+  run `trackrelay validate fresh`, then `trackrelay replay --missed fresh` sends this event
+
+off (replay): delivered at 2025-09-10 09:00:00Z
 ";
+        let here = Invocation::with_env(None, |_| None);
         let now = "2025-09-10T09:00:01Z".parse().unwrap();
-        assert_eq!(output::plain(&render(&why, now)), wanted);
+        assert_eq!(output::plain(&render(&why, &here, now)), wanted);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod subscription;
 mod url;
 
 pub use headers::is_reserved as is_reserved_header;
-pub use url::refused_address;
+pub use url::{callback_of, refused_address};
 
 /// Each has its connections, counters and place in the index; measured to this number.
 const MOST_SUBSCRIPTIONS: usize = 20_000;
@@ -303,8 +303,9 @@ fn path_hint(written: &str, reason: &str) -> Option<String> {
     (reason == ABSENT).then(|| hint.to_owned())
 }
 
-/// Names are shown in one line, sent over the API and kept in the store.
-fn wrong_name(name: &str) -> Option<&'static str> {
+/// What is wrong with a name, if so: they are shown in one line, sent over the API and kept
+/// in the store.
+pub fn wrong_name(name: &str) -> Option<&'static str> {
     if name.trim().is_empty() {
         Some("must not be empty")
     } else if name.chars().any(char::is_control) {

@@ -83,6 +83,11 @@ impl Flaw {
         self.hint = Some(hint.into());
         self
     }
+
+    /// In one sentence, for whoever did not write it into a file.
+    pub fn sentence(&self) -> String {
+        self.hint.iter().fold(self.message.clone(), |said, hint| format!("{said}; {hint}"))
+    }
 }
 
 fn is_none(line: &usize) -> bool {

@@ -72,6 +72,7 @@ impl Reloader {
                     Some(Asked::Edit(wish, answer)) => {
                         drop(answer.send(self.edit(*wish, &mut watcher).await));
                     }
+                    Some(Asked::Rehearse(wish, answer)) => drop(answer.send(self.rehearse(*wish).await)),
                     None => closed = true,
                 },
             }

@@ -75,7 +75,9 @@ fn take_over(meant: &Subscription, standing: &mut Standing, now: Timestamp) {
     }
     if other_url(meant, &standing.validation) {
         let url_callback = Some(meant.url_text.clone());
-        standing.validation = Validation { url_callback, ..Validation::default() };
+        let proposed = standing.proposed.take().filter(|proposed| proposed.url_callback == url_callback);
+        let unknown = || Validation { url_callback, ..Validation::default() };
+        standing.validation = proposed.unwrap_or_else(unknown);
     }
     if meant.secret.is_none() {
         standing.made_secret.get_or_insert_with(|| MadeSecret(Secret::make().reveal().to_owned()));

@@ -17,7 +17,7 @@ use crate::source::body;
 
 /// Through which socket somebody came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
+pub enum Peer {
     Tcp,
     /// The same user, or root.
     Unix,
@@ -40,6 +40,8 @@ pub(super) enum Door {
     Api,
     /// Guarded by the signature over the body, which `source` checks.
     Track,
+    /// Track's Webhooks API, which knows its users itself.
+    Webhooks,
     /// Guarded by the code in its path alone, as it is at Track.
     Validate,
     Unknown,
@@ -55,6 +57,7 @@ impl Door {
             _ if path.starts_with("/api/") => Door::Api,
             _ if path.starts_with(TRACK) => Door::Track,
             _ if path.starts_with("/webhooks/api/v1/validate/") => Door::Validate,
+            _ if path.starts_with("/webhooks/api/v1/") => Door::Webhooks,
             _ => Door::Unknown,
         }
     }
@@ -64,7 +67,7 @@ impl Door {
         match self {
             Door::Events | Door::Track => Some("POST"),
             Door::Health | Door::Metrics | Door::Validate => Some("GET, HEAD"),
-            Door::Api | Door::Unknown => None,
+            Door::Api | Door::Webhooks | Door::Unknown => None,
         }
     }
 
@@ -85,7 +88,7 @@ pub(super) enum Refusal {
     #[error("pages of other sites may not ask; only programs and our own pages may")]
     CrossSite,
     #[error(
-        "nothing is here; events go to `POST /events`, those of Track to `POST /track/NAME`, the API is under `/api/`"
+        "nothing is here; events go to `POST /events`, those of Track to `POST /track/NAME`, the API is under `/api/`, Track's own under `/webhooks/api/v1/`"
     )]
     NoSuchPath,
     #[error("only {0} works here")]
@@ -181,6 +184,8 @@ impl Guard {
         }
         if door == Door::Api {
             check_token(peer, &head.headers, token)?;
+        }
+        if matches!(door, Door::Api | Door::Webhooks) {
             check_content_type(head)?;
         }
         Ok(())

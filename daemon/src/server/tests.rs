@@ -36,7 +36,8 @@ struct Echo {
 
 #[async_trait]
 impl Handler for Echo {
-    async fn handle(&self, method: Method, path: &str, query: Option<&str>, body: Bytes) -> Answer {
+    async fn handle(&self, question: Question<'_>) -> Answer {
+        let Question { method, path, query, body, .. } = question;
         match path {
             "/api/slow" => {
                 self.arrived.notify_one();

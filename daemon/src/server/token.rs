@@ -54,9 +54,8 @@ impl Token {
         &self.path
     }
 
-    /// Whether this is the token. Digests are compared: how long that takes says nothing
-    /// about the token itself.
-    pub(super) fn is(&self, given: &str) -> bool {
+    /// Whether this is the token.
+    pub fn is(&self, given: &str) -> bool {
         digest(given) == self.digest
     }
 }
@@ -86,6 +85,12 @@ fn close_to_others(path: &Path) -> io::Result<()> {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
     Ok(())
+}
+
+/// Whether two secret texts are the same. Digests are compared: how long that takes says
+/// nothing about the texts themselves.
+pub fn same_text(one: &str, other: &str) -> bool {
+    digest(one) == digest(other)
 }
 
 fn digest(text: &str) -> [u8; 32] {

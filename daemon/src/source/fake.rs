@@ -1,6 +1,7 @@
 //! For tests of the way in: a store that keeps arrivals in memory and can be told to
 //! refuse, and a plan to go with it. What only the way out asks is not answered.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,8 +21,8 @@ use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, Subscription
 use crate::event::{Entity, EventId};
 use crate::plan::{Guests, Plan};
 use crate::store::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
-    Take, Verdict, Waiting,
+    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
+    Store, Take, Verdict, Waiting,
 };
 use crate::telemetry::Metrics;
 
@@ -128,6 +129,9 @@ impl Store for FakeStore {
         panic!("{NOT_ASKED}")
     }
     async fn page(&self, _: Option<Seq>, _: usize) -> Result<Page> {
+        panic!("{NOT_ASKED}")
+    }
+    async fn queued(&self, _: SubscriptionId, _: Timestamp, _: Range<usize>) -> Result<Queued> {
         panic!("{NOT_ASKED}")
     }
     async fn why(&self, _: EventId) -> Result<Option<PastEvent>> {

@@ -2,6 +2,7 @@
 //! promises as the durable one, but for durability.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use super::board::Board;
 use super::event_ids::{self, EventIds};
 use super::lanes::Budget;
 use super::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
-    Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
+    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
+    Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::EventId;
@@ -260,6 +261,15 @@ impl Store for MemoryStore {
 
     async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page> {
         Ok(self.lock().ledger.page(before, limit))
+    }
+
+    async fn queued(
+        &self,
+        subscription: SubscriptionId,
+        since: Timestamp,
+        part: Range<usize>,
+    ) -> Result<Queued> {
+        Ok(self.lock().ledger.queued(subscription, since, part))
     }
 
     async fn why(&self, event: EventId) -> Result<Option<PastEvent>> {

@@ -5,6 +5,7 @@
 //! `sqlite/works.rs` and `sqlite/tx.rs`; what people ask is read by `sqlite/history.rs`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -20,8 +21,8 @@ use super::board::Settled;
 use super::event_ids::EventIds;
 use super::lanes::{Budget, nanoseconds};
 use super::{
-    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Receipt, Result, Routed, Seq, Store,
-    Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
+    Arrival, Change, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed, Seq,
+    Store, Take, Verdict, WINDOW, WINDOW_BYTES, Waiting,
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Standing, SubscriptionId};
 use crate::drill::{self, Point};
@@ -304,6 +305,20 @@ impl Store for SqliteStore {
 
     async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page> {
         self.history(move |connection, is_held| history::page(connection, before, limit, is_held)).await
+    }
+
+    async fn queued(
+        &self,
+        subscription: SubscriptionId,
+        since: Timestamp,
+        part: Range<usize>,
+    ) -> Result<Queued> {
+        let since = nanoseconds(since);
+        let from = (self.shared.read_index().first_since(since), since);
+        self.history(move |connection, is_held| {
+            history::queued(connection, subscription, from, part, is_held)
+        })
+        .await
     }
 
     async fn why(&self, event: EventId) -> Result<Option<PastEvent>> {

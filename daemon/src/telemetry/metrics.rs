@@ -62,6 +62,13 @@ struct ByAttempt {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStatus {
+    subscription: String,
+    status: &'static str,
+    reason: &'static str,
+}
+
 #[derive(Clone)]
 struct AttemptHistogram;
 
@@ -71,10 +78,13 @@ impl MetricConstructor<Histogram> for AttemptHistogram {
     }
 }
 
-/// What waits of one subscription when somebody asks for the metrics.
+/// How one subscription stands when somebody asks for the metrics, and what waits of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {
     pub subscription: String,
+    pub status: &'static str,
+    /// One word for why it is not enabled; empty if it is.
+    pub reason: &'static str,
     pub pending: u64,
     pub held: u64,
 }
@@ -93,6 +103,7 @@ pub struct Metrics {
     plugin_failures: Family<ByPlugin, Counter>,
     pending: Family<BySubscription, Gauge>,
     held: Family<BySubscription, Gauge>,
+    status: Family<ByStatus, Gauge>,
     config_stale: Gauge,
     reloads: Family<ByResult, Counter>,
     store_errors: Family<ByReason, Counter>,
@@ -118,6 +129,7 @@ impl Metrics {
             plugin_failures: Family::default(),
             pending: Family::default(),
             held: Family::default(),
+            status: Family::default(),
             config_stale: Gauge::default(),
             reloads: Family::default(),
             store_errors: Family::default(),
@@ -145,6 +157,7 @@ impl Metrics {
             self.pending.clone(),
         );
         to.register("deliveries_held", "Deliveries held by a plugin's failure", self.held.clone());
+        to.register("subscription_status", "1 for the status that holds, and why", self.status.clone());
         to.register("config_stale", "1 while the files hold a refused config", self.config_stale.clone());
         to.register("config_reloads", "Loads of the config", self.reloads.clone());
         to.register("store_errors", "Requests the store refused or failed", self.store_errors.clone());
@@ -205,8 +218,11 @@ impl Metrics {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.pending.clear();
         self.held.clear();
-        for Backlog { subscription, pending, held } in backlog {
+        self.status.clear();
+        for Backlog { subscription, status, reason, pending, held } in backlog {
             let subscription = BySubscription { subscription: subscription.clone() };
+            let by_status = ByStatus { subscription: subscription.subscription.clone(), status, reason };
+            self.status.get_or_create(&by_status).set(1);
             self.pending.get_or_create(&subscription).set(pending.cast_signed());
             self.held.get_or_create(&subscription).set(held.cast_signed());
         }
@@ -243,7 +259,8 @@ mod tests {
     }
 
     fn backlog(subscription: &str, pending: u64) -> Backlog {
-        Backlog { subscription: subscription.into(), pending, held: 0 }
+        let (status, reason) = ("disabled", "failures");
+        Backlog { subscription: subscription.into(), status, reason, pending, held: 0 }
     }
 
     #[test]
@@ -261,6 +278,7 @@ mod tests {
             r#"trackrelay_plugin_failures_total{plugin="match"} 1"#,
             r#"trackrelay_deliveries_pending{subscription="slack"} 7"#,
             r#"trackrelay_deliveries_held{subscription="slack"} 0"#,
+            r#"trackrelay_subscription_status{subscription="slack",status="disabled",reason="failures"} 1"#,
             "trackrelay_config_stale 1",
             r#"trackrelay_config_reloads_total{result="refused"} 1"#,
             r#"trackrelay_store_errors_total{reason="busy"} 1"#,
@@ -293,6 +311,6 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# TYPE trackrelay_")?.split(' ').next())
             .collect();
         assert_eq!(documented, exported);
-        assert_eq!(exported.len(), 14);
+        assert_eq!(exported.len(), 15);
     }
 }

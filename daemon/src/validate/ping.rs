@@ -10,10 +10,11 @@ use super::{elapsed_ms, mark_validated};
 use crate::clock;
 use crate::deliver::client::{Answered, Client, SendError};
 use crate::deliver::{envelope, outgoing};
-use crate::delivery::{Standing, Validation};
+use crate::delivery::{Standing, SubscriptionId, Validation};
 use crate::plan::Planned;
 use crate::plugin::Message;
 use crate::store::{Error, Store};
+use crate::track::{Refused, Wanted};
 
 /// Sends PINGs. Cheap to clone.
 #[derive(Clone)]
@@ -34,16 +35,13 @@ pub struct Pinged {
 }
 
 impl Pinged {
-    /// Track's words for a callback that cannot be used, with the one number in them that
-    /// Track's own texts are of two minds about: any 2xx is fine.
-    pub fn refusal(&self, url_callback: &str) -> Option<String> {
+    /// Track's words for a callback that cannot be used.
+    pub fn refusal(&self, url_callback: &str, wanted: Wanted) -> Option<Refused> {
+        let url = url_callback.to_owned();
         match &self.answered {
             Ok(status) if status.is_success() => None,
-            Ok(status) => Some(format!(
-                "URL endpoint {url_callback} responded with status {} instead of 2xx",
-                status.as_u16()
-            )),
-            Err(error) => Some(format!("URL endpoint {url_callback} request failed with error: {error}")),
+            Ok(status) => Some(Refused::Answered { url, status: status.as_u16(), wanted }),
+            Err(error) => Some(Refused::Failed { url, error: error.to_string() }),
         }
     }
 }
@@ -58,9 +56,44 @@ impl Pinger {
         &*self.store
     }
 
-    /// The URL that validates a subscription when it is opened; made at the first PING.
-    pub fn validation_url(&self, planned: &Planned, code: &str) -> String {
+    /// The URL that validates a subscription when it is opened, if it needs to be and a PING
+    /// has given it a code.
+    pub fn url_to_open(&self, planned: &Planned, standing: &Standing) -> Option<String> {
+        let code = standing.validation.code.as_deref().filter(|_| !planned.validated(standing))?;
+        Some(self.validation_url(planned, code))
+    }
+
+    fn validation_url(&self, planned: &Planned, code: &str) -> String {
         format!("{}/{}/{}/{code}", self.validate_url, planned.workspace_id, planned.id)
+    }
+
+    /// PINGs a subscription as it is about to be. What comes of another URL than the one in
+    /// force is kept beside it until the config says so, or until `withdraw`.
+    pub async fn probe(&self, planned: &Planned) -> Result<Pinged, Error> {
+        let standing = self.store.standing(planned.id).unwrap_or_default();
+        let url = Some(planned.meant.url_text.clone());
+        if standing.validation.url_callback == url || planned.validated(&standing) {
+            return self.ping(planned).await;
+        }
+        let (code, asked) = (new_code(), true);
+        let validation =
+            Validation { url_callback: url, code: Some(code.clone()), asked, validated_at: None };
+        let propose = |standing: &mut Standing| standing.proposed = Some(validation.clone());
+        self.store.set_standing(planned.id, &propose).await?;
+        let started = Instant::now();
+        let answered = self.send(planned, Some(&code)).await;
+        let ms = elapsed_ms(started);
+        let validated = answered.as_ref().is_ok_and(|answer| echoes(answer, &code));
+        if validated {
+            mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
+        }
+        Ok(Pinged { answered: answered.map(|answer| answer.status), validated, ms })
+    }
+
+    /// The subscription stays as it is: forgets what a `probe` found.
+    pub async fn withdraw(&self, id: SubscriptionId) -> Result<(), Error> {
+        self.store.set_standing(id, &|standing: &mut Standing| standing.proposed = None).await?;
+        Ok(())
     }
 
     /// PINGs a subscription. If it is not validated, the PING carries its code, and an
@@ -74,7 +107,7 @@ impl Pinger {
         let ms = elapsed_ms(started);
         let echoed = code.is_some_and(|code| answered.as_ref().is_ok_and(|answer| echoes(answer, code)));
         if echoed {
-            mark_validated(&*self.store, planned).await?;
+            mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
         } else {
             self.mark_asked(planned).await?;
         }

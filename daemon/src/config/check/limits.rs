@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::{Notes, Written};
 use crate::config::file::At;
 use crate::config::problem::Flaw;
-use crate::config::{Limit, Subscription, Workspace};
+use crate::config::{Subscription, Workspace};
+use crate::track::Refused;
 
 /// Tables with `enabled = true` count, whatever became of them since.
 pub(super) fn check(
@@ -18,35 +19,30 @@ pub(super) fn check(
     for subscription in subscriptions {
         let count = subscription.event_filters.len();
         if let Some(limit) = workspace.limit.event_filters().filter(|limit| count > *limit) {
-            let message = format!(
-                "The limit of {limit} event filters for your subscription has been exceeded as you're trying to set {count} filters"
-            );
-            refuse(files, subscription, message, "list fewer", notes);
+            refuse(files, subscription, &Refused::TooManyFilters { limit, count }, "list fewer", notes);
         }
         if !subscription.enabled {
             continue;
         }
         let user_id = subscription.creator.user_id;
-        // The classic limit is each user's, the others are the workspace's.
-        let counted = enabled.entry((workspace.limit == Limit::Classic).then_some(user_id)).or_default();
+        let counted = enabled.entry(workspace.limit.counts_apart(user_id)).or_default();
         *counted += 1;
         if let Some(limit) = workspace.limit.subscriptions().filter(|limit| *counted > *limit) {
-            let message = format!(
-                "User {user_id} already reached the limit of {limit} enabled subscriptions for workspace {}",
-                workspace.id
-            );
-            refuse(files, subscription, message, "set `enabled = false` here", notes);
+            let refused = Refused::TooManySubscriptions { user: user_id, limit, workspace: workspace.id };
+            refuse(files, subscription, &refused, "set `enabled = false` here", notes);
         }
     }
 }
 
-fn refuse(files: &[Written], subscription: &Subscription, message: String, way: &str, notes: &mut Notes) {
+fn refuse(files: &[Written], subscription: &Subscription, refused: &Refused, way: &str, notes: &mut Notes) {
     let hint = format!("{way}, or another `limit` in `[workspace]`");
     let name = At { value: subscription.name.clone(), span: 0..0 };
     let home = files.iter().find(|written| written.text.file() == subscription.place.file);
     if let Some(written) = home
         && let Some((name, _)) = written.file.subscription.get_key_value(&name)
     {
-        notes.problems.push(written.text.problem(Flaw::new(name.span.clone(), message).hint(hint)));
+        notes
+            .problems
+            .push(written.text.problem(Flaw::new(name.span.clone(), refused.to_string()).hint(hint)));
     }
 }

@@ -36,6 +36,11 @@ pub fn refused_address(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Reads a callback URL that stands in no file.
+pub fn callback_of(text: &str) -> Result<Url, Flaw> {
+    url_callback(&At { value: text.to_owned(), span: 0..0 })
+}
+
 pub(super) fn url_callback(written: &At<String>) -> Result<Url, Flaw> {
     let flaw = |wrong: &str, hint: &str| {
         Flaw::new(written.span.clone(), format!("`url_callback` {wrong}")).hint(hint)

@@ -7,26 +7,20 @@ use std::sync::Arc;
 use super::{FileWatcher, Reloader};
 use crate::api::{Edited, NotEdited, Wish};
 use crate::clock;
+use crate::config::Config;
 use crate::config::edit::Edit;
 use crate::config::load::{self, Instead, Loaded};
-use crate::daemon::edit::{Known, end, prepare};
+use crate::daemon::edit::{Known, Prepared, end, prepare};
 use crate::plan::{Plan, ReloadState};
 
 impl Reloader {
     pub(super) async fn edit(&mut self, wish: Wish, watcher: &mut FileWatcher) -> Result<Edited, NotEdited> {
-        let (plan, told) = (Arc::clone(&self.plan.borrow()), Arc::clone(&self.told.borrow()));
-        if told.state == ReloadState::Stale && matches!(wish, Wish::Edit { .. }) {
-            return Err(NotEdited::Broken(told.problems.clone()));
-        }
+        let plan = Arc::clone(&self.plan.borrow());
         let gone = match &wish {
             Wish::Edit { edit: Edit::Remove { name }, .. } => Some(name.clone()),
             _ => None,
         };
-        let (main, config) = (self.path.clone(), Arc::clone(&plan.config));
-        let prepared = blocking(move || {
-            prepare(wish, Known { main: &main, subscriptions: &config.subscriptions, hashes: &told.hashes })
-        });
-        let prepared = prepared.await??;
+        let prepared = self.prepared(wish, &plan).await?;
         self.check(prepared.instead(), &plan).await?;
         prepared.carry_out(Some(&*self.store), clock::now()).await?;
         let reload = self.load(self.seen.now(), watcher).await;
@@ -40,10 +34,29 @@ impl Reloader {
         Ok(Edited { reload, cancelled })
     }
 
-    /// Whether the config would load, plugins included.
-    async fn check(&self, instead: Instead, before: &Arc<Plan>) -> Result<(), NotEdited> {
+    /// The config as it would be after an edit. Changes nothing.
+    pub(super) async fn rehearse(&self, wish: Wish) -> Result<Arc<Config>, NotEdited> {
+        let plan = Arc::clone(&self.plan.borrow());
+        let prepared = self.prepared(wish, &plan).await?;
+        self.check(prepared.instead(), &plan).await
+    }
+
+    async fn prepared(&self, wish: Wish, plan: &Plan) -> Result<Prepared, NotEdited> {
+        let told = Arc::clone(&self.told.borrow());
+        if told.state == ReloadState::Stale && matches!(wish, Wish::Edit { .. }) {
+            return Err(NotEdited::Broken(told.problems.clone()));
+        }
+        let (main, config) = (self.path.clone(), Arc::clone(&plan.config));
+        let prepared = blocking(move || {
+            prepare(wish, Known { main: &main, subscriptions: &config.subscriptions, hashes: &told.hashes })
+        });
+        prepared.await?
+    }
+
+    /// The config that would load, plugins included.
+    async fn check(&self, instead: Instead, before: &Arc<Plan>) -> Result<Arc<Config>, NotEdited> {
         if instead.is_empty() {
-            return Ok(());
+            return Ok(Arc::clone(&before.config));
         }
         let path: PathBuf = self.path.clone();
         let mut loaded: Loaded =
@@ -56,7 +69,8 @@ impl Reloader {
                 return Err(NotEdited::Invalid(loaded.problems().to_vec()));
             }
         };
-        self.guests(&config, before).await.map(drop).map_err(NotEdited::Invalid)
+        self.guests(&config, before).await.map_err(NotEdited::Invalid)?;
+        Ok(config)
     }
 
     async fn end(&self, name: &str) -> Result<u64, NotEdited> {

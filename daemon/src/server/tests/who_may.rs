@@ -4,7 +4,7 @@
 use super::*;
 
 /// Method, path.
-const REQUESTS: [(&str, &str); 13] = [
+const REQUESTS: [(&str, &str); 15] = [
     ("POST", "/events"),
     ("GET", "/events"),
     ("GET", "/healthz"),
@@ -13,6 +13,8 @@ const REQUESTS: [(&str, &str); 13] = [
     ("GET", "/api/status"),
     ("POST", "/api/replay"),
     ("GET", "/webhooks/api/v1/validate/1/2/ab"),
+    ("GET", "/webhooks/api/v1/status"),
+    ("POST", "/webhooks/api/v1/subscriptions/1"),
     ("POST", "/track/track"),
     ("POST", "/track/nobody"),
     ("GET", "/track/track"),
@@ -79,6 +81,8 @@ impl Case<'_> {
             ("GET", "/events", _) | ("POST", "/healthz", _) => 405,
             (_, "/api/status" | "/api/replay", _) if !local && !self.token => 401,
             ("POST", "/api/replay", Some("application/json")) => 200,
+            // Who its users are is for the API itself to say.
+            ("POST", "/webhooks/api/v1/subscriptions/1", Some("application/json")) => 200,
             ("POST", "/events", Some("application/json" | "application/x-ndjson")) => 202,
             ("POST", _, _) => 415,
             _ => 200,
@@ -135,7 +139,7 @@ async fn who_may_ask_what() {
     let service = Service { guard, doors };
     let token = format!("Bearer {token}");
     let cases = cases(&token);
-    assert_eq!(cases.len(), 2 * 13 * 11 * 10 * 4 * 4);
+    assert_eq!(cases.len(), 2 * 15 * 11 * 10 * 4 * 4);
     for case in cases {
         let answer = service.answer(case.peer, case.request()).await.unwrap();
         assert_eq!(answer.status().as_u16(), case.expected(), "{case:?}");

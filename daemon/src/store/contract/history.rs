@@ -5,6 +5,7 @@ use super::*;
 every_store! {
     every_decision_is_recorded
     pages_go_back_from_the_newest
+    what_was_queued_for_one_is_found_newest_first
     the_past_is_found_by_what_became_of_it
     a_replay_is_a_new_delivery
     a_replay_survives_a_restart
@@ -53,6 +54,32 @@ async fn pages_go_back_from_the_newest<S: Subject>() {
     let asked = [seqs[4], Seq(i64::MAX), seqs[0]];
     let events = subject.store().events(&asked).await.unwrap();
     assert_eq!(events.iter().map(|past| past.event.id.0).collect::<Vec<_>>(), [1, 5]);
+}
+
+async fn what_was_queued_for_one_is_found_newest_first<S: Subject>() {
+    let (subject, one) = with_one::<S>().await;
+    let other = enroll(&subject, "other").await;
+    append(&subject, tag(1, 70, 1), one).await;
+    append(&subject, tag(2, 70, 2), other).await;
+    append(&subject, tag(3, 70, 3), one).await;
+    let skipped = vec![routed(one, Outcome::SkippedDisabled)];
+    subject.store().append(vec![arrival(tag(4, 70, 4), skipped.clone())]).await.unwrap();
+    subject.store().append(vec![arrival(tag(5, 70, 5), skipped)]).await.unwrap();
+    drain(&subject, one).await;
+    append(&subject, tag(6, 70, 6), one).await;
+    let missed = subject.store().past(&Past::Missed(one), None, 1).await.unwrap();
+    subject.store().replay(vec![(missed[0], wanted(one))], at(9)).await.unwrap();
+    let subject = subject.reopen().await;
+
+    let queued = async |id, since, part| {
+        let queued = subject.store().queued(id, at(since), part).await.unwrap();
+        (queued.total, queued.events.iter().map(|past| past.event.id.0).collect::<Vec<_>>())
+    };
+    assert_eq!(queued(one, 0, 0..9).await, (4, vec![6, 4, 3, 1]));
+    assert_eq!(queued(one, 0, 1..3).await, (4, vec![4, 3]));
+    assert_eq!(queued(one, 3, 0..9).await, (3, vec![6, 4, 3]));
+    assert_eq!(queued(one, 0, 7..9).await, (4, vec![]));
+    assert_eq!(queued(other, 0, 0..9).await, (1, vec![2]));
 }
 
 /// The events a replay of these would take up.

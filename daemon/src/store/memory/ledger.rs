@@ -1,6 +1,7 @@
 //! Events, decisions and what waits, in maps. Knows nothing of windows or standings.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use crate::delivery::{Attempt, Decision, DeliveryId, Lane, Outcome, SubscriptionId};
 use crate::event::{Action, Entity, Event, EventId};
 use crate::store::lanes::{Entry, Place, Waiters};
-use crate::store::{Lease, Next, Page, Past, PastEvent, Routed, Seq};
+use crate::store::{LOOKED_AT, Lease, Next, Page, Past, PastEvent, Queued, Routed, Seq};
 
 /// Entries of one page read into a window.
 const PAGE: usize = 256;
@@ -167,6 +168,22 @@ impl Ledger {
             newest_first.by_ref().take(limit).map(|(_, kept)| kept.past.clone()).collect();
         let next = newest_first.next().and_then(|_| events.last().map(|event| event.seq));
         Page { events, next }
+    }
+
+    pub(super) fn queued(
+        &self,
+        subscription: SubscriptionId,
+        since: Timestamp,
+        part: Range<usize>,
+    ) -> Queued {
+        let of_it = |kept: &&Kept| {
+            let replayed = kept.past.decisions.iter().any(|it| it.replay && it.subscription == subscription);
+            kept.past.arrived_at >= since && (replayed || kept.queued.contains(&subscription))
+        };
+        let newest = self.events.values().rev().take(LOOKED_AT);
+        let found: Vec<&Kept> = newest.filter(of_it).collect();
+        let events = found.iter().skip(part.start).take(part.len()).map(|kept| kept.past.clone()).collect();
+        Queued { total: found.len(), events }
     }
 
     pub(super) fn why(&self, event: EventId) -> Option<PastEvent> {

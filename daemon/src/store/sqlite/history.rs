@@ -1,13 +1,14 @@
 //! Past events with what was decided about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{read, record};
 use crate::delivery::{Decision, DeliveryId, Lane, Outcome, SubscriptionId};
 use crate::store::lanes::Place;
-use crate::store::{Page, Past, PastEvent, Seq};
+use crate::store::{LOOKED_AT, Page, Past, PastEvent, Queued, Routed, Seq};
 
 /// Bytes of events in one page; there is always one event in it.
 const PAGE_BYTES: usize = 8 << 20;
@@ -37,6 +38,49 @@ pub(super) fn page(
         page.events.push(event);
     }
     Ok(page)
+}
+
+/// `first`: no event before it can belong. Bodies are read of the part alone.
+pub(super) fn queued(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    (first, since): (Seq, i64),
+    part: Range<usize>,
+    is_held: IsHeld<'_>,
+) -> rusqlite::Result<Queued> {
+    let mut newest = connection.prepare_cached(
+        "SELECT seq, routes FROM events WHERE seq >= ?1 AND arrived_at >= ?2 ORDER BY seq DESC LIMIT ?3",
+    )?;
+    let replayed = replayed(connection, subscription, first)?;
+    let mut rows = newest.query(params![first.0, since, LOOKED_AT as i64])?;
+    let (mut queued, mut bytes) = (Queued::default(), 0);
+    while let Some(row) = rows.next()? {
+        let seq = Seq(row.get(0)?);
+        let wanted = |route: &Routed| route.subscription == subscription && route.outcome == Outcome::Pending;
+        if replayed.contains(&seq) || record::routes(row.get(1)?)?.iter().any(wanted) {
+            if part.contains(&queued.total) && bytes <= PAGE_BYTES {
+                let past = past_event(connection, seq, is_held)?;
+                bytes += past.as_ref().map_or(0, |past| past.event.received.len());
+                queued.events.extend(past);
+            }
+            queued.total += 1;
+        }
+    }
+    Ok(queued)
+}
+
+/// Events of which a replay was made for this subscription.
+fn replayed(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    first: Seq,
+) -> rusqlite::Result<HashSet<Seq>> {
+    let mut rows = connection.prepare_cached(
+        "SELECT d.seq FROM replays r JOIN decisions d ON d.delivery = r.delivery \
+         WHERE r.seq >= ?1 AND d.subscription = ?2 ORDER BY r.seq DESC LIMIT ?3",
+    )?;
+    let seq = |row: &Row<'_>| Ok(Seq(row.get(0)?));
+    rows.query_map(params![first.0, subscription.0, LOOKED_AT as i64], seq)?.collect()
 }
 
 pub(super) fn past_event(
