@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,9 +29,8 @@ use crate::drill::{self, Point};
 use crate::event::EventId;
 use grant::Grant;
 use history::IsHeld;
-use index::Index;
-use queue::{Queue, Work};
-use schema::Folder;
+use queue::Work;
+use shared::Shared;
 use tx::Settlement;
 use works::{Answer, Append, Cancel, Enroll, Flush, KeepPlan, Prune, Remove, Rename, Replay, Swept};
 
@@ -46,6 +45,7 @@ mod read;
 mod record;
 pub mod salvage;
 mod schema;
+mod shared;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -64,19 +64,6 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     bell: Arc<Notify>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the writer and everybody else have in common.
-struct Shared {
-    queue: Queue,
-    index: RwLock<Index>,
-    event_ids: EventIds,
-    /// For claims and plugins, which wait only for each other.
-    reader: Mutex<Connection>,
-    /// For people, who may ask for much.
-    historian: Mutex<Connection>,
-    /// Last, so that the lock outlives the connections.
-    folder: Folder,
 }
 
 /// What the writer counts.
@@ -143,38 +130,6 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.shared.queue.close();
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("folder", &self.folder).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn failed(&self, error: &dyn std::fmt::Display) -> Error {
-        self.folder.failed(error)
-    }
-
-    fn refused(&self, error: &rusqlite::Error) -> Error {
-        self.folder.refused(error)
-    }
-
-    fn closed(&self) -> Error {
-        self.failed(&"it is closed")
-    }
-
-    fn upcoming_event_id(&self) -> i64 {
-        self.event_ids.upcoming()
-    }
-
-    fn read_index(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_index(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

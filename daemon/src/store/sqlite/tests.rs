@@ -289,7 +289,7 @@ async fn a_full_queue_says_when_to_come_again() {
 #[test]
 fn what_waits_is_read_by_its_key() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = Folder::take(folder.path()).unwrap().open_writer().unwrap();
+    let connection = schema::Folder::take(folder.path()).unwrap().open_writer().unwrap();
     for query in [read::page_query(), read::by_key_query()] {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
         let steps: Vec<String> =

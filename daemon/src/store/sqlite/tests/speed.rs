@@ -62,7 +62,7 @@ fn round_trips(runtime: &tokio::runtime::Runtime, store: &SqliteStore, size: i64
 /// The least that SQLite can be asked for: the same bytes into one table, one sync a batch.
 fn floor(size: i64, batches: i64) {
     let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-    let mut connection = Folder::take(folder.path()).unwrap().open_writer().unwrap();
+    let mut connection = super::super::schema::Folder::take(folder.path()).unwrap().open_writer().unwrap();
     connection.execute_batch("CREATE TABLE bare (seq INTEGER PRIMARY KEY, received BLOB)").unwrap();
     let prepared: Vec<_> = (0..batches).map(|n| batch(n * size, size, &[])).collect();
     measured(&format!("bare inserts by {size}"), batches * size, || {
