@@ -1,10 +1,13 @@
 //! Track's own deliveries are taken as they are once their signature is proven, and what is
 //! not proven leaves nothing behind.
 
+use std::process::Command;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::receiver::signature;
+use crate::harness::relay::output;
 use crate::harness::{Event, Receiver, Relay, Reply, SECRET, Sender, event, vectors};
 
 /// A `[source.NAME]` table.
@@ -320,4 +323,29 @@ fn another_relay_delivers_as_track_does() {
     track.wait_for("upstream", "has delivered everything", |it| it["delivered"] == 20 && it["pending"] == 0);
     receiver.wait_for(20);
     assert_eq!(receiver.ids_at("all"), (1..21).collect::<Vec<_>>());
+}
+
+/// The command that `upstream plan` prints, pasted into a shell, with this machine in the
+/// places of Track and of the tunnel.
+#[test]
+fn the_command_of_the_plan_makes_the_subscription_that_feeds_us() {
+    let receiver = Receiver::start();
+    let wanted = r#"["tag.*", "time_entry.created"]"#;
+    let relay = Relay::start(&(receiver.table_for("all", wanted) + &source("track", SECRET)));
+    let track = Relay::start("\n[user.ana]\nid = 5300029\nrole = \"admin\"\napi_token = \"of-ana\"\n");
+    let plan = relay.cli(&["upstream", "plan", "--json"]).json();
+    let line =
+        plan["curl"].as_str().unwrap().replace("https://YOUR-TUNNEL", &format!("http://{}", relay.tcp()));
+    let line = line.replace("https://api.track.toggl.com", &format!("http://{}", track.tcp()));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).env("TRACK_SECRET", SECRET).env("TRACK_API_TOKEN", "of-ana");
+    let made = output(shell, "");
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.json()["validated_at"].is_string(), "{made:?}");
+    for (kind, id) in [("tag.created", 1), ("client.created", 2), ("time_entry.created", 3)] {
+        track.send(&event(kind, id));
+    }
+    receiver.wait_for(2);
+    track.wait_for("trackrelay", "has delivered", |it| it["delivered"] == 2 && it["pending"] == 0);
+    assert_eq!(seen(&relay, "track")["events"], 2, "nothing was asked for that nobody wants");
 }
