@@ -21,7 +21,7 @@ use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
 use client::Client;
 use complaints::Complaints;
-use flights::Flights;
+use flights::{CLAIM, Flights};
 use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
 use rule::Tried;
@@ -193,10 +193,15 @@ impl Deliverer {
         match taken? {
             None => self.flights.ask_again(subscription),
             Some(leases) if leases.is_empty() && probe => self.lost_probe(subscription, &standing).await,
-            Some(leases) => leases.into_iter().for_each(|lease| {
+            Some(leases) => {
+                if leases.len() == CLAIM {
+                    self.flights.ask_again(subscription);
+                }
                 let generation = standing.generation;
-                self.start(Work { lease, planned: Arc::clone(planned), probe, generation });
-            }),
+                for lease in leases {
+                    self.start(Work { lease, planned: Arc::clone(planned), probe, generation });
+                }
+            }
         }
         Ok(())
     }
@@ -239,12 +244,12 @@ impl Deliverer {
 
     fn start(self: &Arc<Self>, work: Work) {
         drill::pass(Point::ClaimTaken);
-        self.flights.take_off(work.planned.id, work.probe);
+        let (subscription, probe, bytes) = (work.planned.id, work.probe, work.lease.event.received.len());
+        self.flights.take_off(subscription, probe, bytes);
         let deliverer = Arc::clone(self);
         self.tracker.spawn(async move {
-            let (subscription, probe) = (work.planned.id, work.probe);
             deliverer.attempt(work).await;
-            let next = deliverer.flights.land(subscription, probe);
+            let next = deliverer.flights.land(subscription, probe, bytes);
             deliverer.fill(subscription).await;
             if let Some(next) = next {
                 deliverer.fill(next).await;

@@ -60,6 +60,10 @@ impl Diff {
         if !self.restart.is_empty() {
             sentences.push(format!("{} changed; restart to use it", self.restart.join(", ")));
         }
+        // With anything else, that goes without saying.
+        if sentences.is_empty() && self.files {
+            sentences.push("the same, read from other files or folders".to_owned());
+        }
         sentences
     }
 }

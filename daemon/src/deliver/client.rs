@@ -37,6 +37,10 @@ pub const KEPT: usize = 64 << 10;
 /// them, and more than common servers send or take.
 const HEAD: usize = 16 << 10;
 
+/// Header fields of an answer over HTTP/1: the bound of the library, which takes more of
+/// them at a price for every answer.
+const FIELDS: usize = 100;
+
 /// What a connection of HTTP/2 may send before we have read it, over all its streams. The
 /// library would take 5 MiB.
 const WINDOW: u32 = 1 << 20;

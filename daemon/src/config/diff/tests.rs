@@ -82,6 +82,12 @@ fn each_change_is_one_sentence() {
 }
 
 #[test]
+fn what_differs_is_never_without_a_sentence() {
+    let elsewhere = Diff { files: true, ..Diff::default() };
+    assert_eq!(elsewhere.sentences(), ["the same, read from other files or folders"]);
+}
+
+#[test]
 fn a_user_and_its_subscriptions_change_together() {
     let sentences =
         ["subscription `a`: user changed", "subscription `b`: user changed", "user `ana` changed"];

@@ -11,7 +11,7 @@ use rustls::{CertificateError as Flaw, Error as TlsError, InvalidMessage};
 
 use super::dial::DialError;
 use super::patience::MOST;
-use super::{SendError, Stage, Target};
+use super::{FIELDS, HEAD, SendError, Stage, Target};
 
 /// The sentence that an error of the client comes to.
 pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
@@ -32,6 +32,9 @@ pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
         format!("`{to}` reset the connection before it had answered")
     } else if broke_off(error) {
         format!("`{to}` closed the connection before it had answered")
+    } else if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse_too_large) {
+        let kibibytes = HEAD >> 10;
+        format!("`{to}` answered with status and headers beyond {kibibytes} KiB or {FIELDS} fields")
     } else if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
         let tls = !target.secure && root.contains("version");
         let hint = if tls { "; should the URL begin with `https://`?" } else { "" };
