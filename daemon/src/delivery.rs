@@ -238,6 +238,17 @@ pub struct Validation {
     /// out. Until then events wait; afterwards they are recorded as not sent.
     #[serde(skip)]
     pub asked: bool,
+    /// What the last PING met, for people, unless it validated.
+    #[serde(skip)]
+    pub said: Option<String>,
+}
+
+impl Validation {
+    /// Why it is not validated, as far as that is known.
+    pub fn refusal(&self, url_callback: &str) -> String {
+        let said = self.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+        format!("the callback {url_callback} has not been validated{said}")
+    }
 }
 
 /// A subscription's status as Track's page shows it, the first that holds.

@@ -41,7 +41,7 @@ pub fn decide(event: &Event, planned: &Planned, standing: &Standing) -> (Outcome
         return (Outcome::SkippedDisabled, Some(disabled.reason.clone()));
     }
     if !planned.validated(standing) && standing.validation.asked {
-        let reason = format!("the callback {} has not been validated", planned.meant.url_text);
+        let reason = standing.validation.refusal(&planned.meant.url_text);
         return (Outcome::SkippedNotValidated, Some(reason));
     }
     (Outcome::Pending, None)

@@ -16,7 +16,6 @@ use crate::clock;
 use crate::delivery::{Standing, SubscriptionId};
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Store};
-use crate::track::Wanted;
 
 mod ping;
 
@@ -110,9 +109,8 @@ async fn chase(pinger: Pinger, plan: watch::Receiver<Arc<Plan>>, id: Subscriptio
 
 /// Said loudly once; the repetitions are for those who look closely.
 fn report(pinger: &Pinger, planned: &Planned, pinged: &Pinged, round: usize) {
-    let (name, url) = (planned.name(), &planned.meant.url_text);
-    let refusal = pinged.refusal(url, Wanted::Any2xx).map(|refused| refused.to_string());
-    let said = refusal.unwrap_or_else(|| "it answered without the validation code".into());
+    let name = planned.name();
+    let said = ping::met(&pinged.answered);
     if round == 0 {
         let url = pinger.url_to_open(planned, &pinger.store().standing(planned.id).unwrap_or_default());
         let or_open = url.map(|url| format!(", or open {url}")).unwrap_or_default();
@@ -158,7 +156,7 @@ async fn mark_validated(
         for validation in all.into_iter().flatten() {
             if validation.url_callback.as_deref() == Some(url) {
                 validation.validated_at.get_or_insert(now);
-                validation.asked = true;
+                (validation.asked, validation.said) = (true, None);
             }
         }
     };

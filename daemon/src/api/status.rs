@@ -58,7 +58,7 @@ impl Api {
             "disabled_at": standing.disabled.as_ref().map(|disabled| disabled.at),
             "status_reason": self.status_reason(planned, &standing),
             "validation_code_url": self.pinger.url_to_open(planned, &standing),
-            "last_error": standing.pending.as_ref().map(|probe| &probe.said),
+            "last_error": last_error(planned, &standing),
             "retry_at": next_try(&standing),
             "url_callback": planned.meant.url_text,
             "event_filters": filters,
@@ -73,10 +73,16 @@ impl Api {
             Status::Enabled => None,
             Status::Pending => standing.pending.as_ref().map(|probe| probe.said.clone()),
             Status::Disabled => disabled_reason(planned, standing).map(str::to_owned),
-            Status::NotValidated => {
-                Some(format!("the callback {} has not been validated", planned.meant.url_text))
-            }
+            Status::NotValidated => Some(standing.validation.refusal(&planned.meant.url_text)),
         }
+    }
+}
+
+/// What the last attempt met, or the last PING of a callback that is not validated.
+fn last_error<'a>(planned: &Planned, standing: &'a Standing) -> Option<&'a String> {
+    match &standing.pending {
+        Some(probe) => Some(&probe.said),
+        None => standing.validation.said.as_ref().filter(|_| !planned.validated(standing)),
     }
 }
 

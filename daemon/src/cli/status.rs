@@ -136,8 +136,9 @@ pub fn note(subscription: &Subscription, here: &Invocation, now: Timestamp) -> O
             let command = here.command(&["validate", name]);
             let url = subscription.validation_code_url.as_deref();
             let url = url.map(|url| format!(", or open {url}")).unwrap_or_default();
+            let met = subscription.last_error.as_ref().map(|met| format!(" ({met})")).unwrap_or_default();
             Some(format!(
-                "its endpoint has not answered with the validation code, so it gets no events; run `{command}`{url}"
+                "its endpoint has not answered with the validation code{met}, so it gets no events; run `{command}`{url}"
             ))
         }
         Status::Disabled => {

@@ -46,6 +46,15 @@ impl Pinged {
     }
 }
 
+/// What a PING met that did not validate, for people.
+pub(super) fn met(answered: &Result<StatusCode, SendError>) -> String {
+    match answered {
+        Ok(status) if status.is_success() => "it answered without the validation code".to_owned(),
+        Ok(status) => format!("it answered {}", status.as_u16()),
+        Err(error) => error.to_string(),
+    }
+}
+
 impl Pinger {
     pub fn new(store: Arc<dyn Store>, client: Client, bound: std::net::SocketAddr) -> Pinger {
         let validate_url = format!("http://{bound}/webhooks/api/v1/validate").into();
@@ -77,7 +86,7 @@ impl Pinger {
         }
         let (code, asked) = (new_code(), true);
         let validation =
-            Validation { url_callback: url, code: Some(code.clone()), asked, validated_at: None };
+            Validation { url_callback: url, code: Some(code.clone()), asked, ..Validation::default() };
         let propose = |standing: &mut Standing| standing.proposed = Some(validation.clone());
         self.store.set_standing(planned.id, &propose).await?;
         let started = Instant::now();
@@ -106,12 +115,13 @@ impl Pinger {
         let answered = self.send(planned, code).await;
         let ms = elapsed_ms(started);
         let echoed = code.is_some_and(|code| answered.as_ref().is_ok_and(|answer| echoes(answer, code)));
+        let answered = answered.map(|answer| answer.status);
         if echoed {
             mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
         } else {
-            self.mark_asked(planned).await?;
+            self.mark_asked(planned, met(&answered)).await?;
         }
-        Ok(Pinged { answered: answered.map(|answer| answer.status), validated: before || echoed, ms })
+        Ok(Pinged { answered, validated: before || echoed, ms })
     }
 
     async fn send(&self, planned: &Planned, code: Option<&str>) -> Result<Answered, SendError> {
@@ -151,10 +161,13 @@ impl Pinger {
     }
 
     /// From now on events of a subscription that is not validated are no longer kept waiting.
-    async fn mark_asked(&self, planned: &Planned) -> Result<(), Error> {
+    async fn mark_asked(&self, planned: &Planned, said: String) -> Result<(), Error> {
         let standing = self.store.standing(planned.id).unwrap_or_default();
-        if !standing.validation.asked {
-            let asked = |standing: &mut Standing| standing.validation.asked = true;
+        let said = Some(said).filter(|_| !planned.validated(&standing));
+        if !standing.validation.asked || standing.validation.said != said {
+            let asked = |standing: &mut Standing| {
+                (standing.validation.asked, standing.validation.said) = (true, said.clone());
+            };
             self.store.set_standing(planned.id, &asked).await?;
         }
         Ok(())
