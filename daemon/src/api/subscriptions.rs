@@ -51,7 +51,13 @@ impl Api {
             Some(refused) => refused.to_string(),
             None => "the callback answered, but without the validation code".to_owned(),
         };
-        Ok(json!({ "validated": pinged.validated, "validation_code_url": url, "message": message }))
+        let answered = pinged.answered.is_ok_and(|status| status.is_success());
+        Ok(json!({
+            "validated": pinged.validated,
+            "answered": answered,
+            "validation_code_url": url,
+            "message": message,
+        }))
     }
 
     pub(super) async fn enable(&self, name: &str, body: &Bytes) -> Reply {

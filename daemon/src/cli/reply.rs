@@ -187,6 +187,8 @@ pub struct Tested {
 #[derive(Debug, Deserialize)]
 pub struct Validated {
     pub validated: bool,
+    /// Whether the callback gave the PING a 2xx answer.
+    pub answered: bool,
     pub validation_code_url: Option<url::Url>,
     pub message: String,
 }

@@ -12,7 +12,8 @@ use crate::cli::reply::Validated;
 /// Validate a subscription's endpoint
 ///
 /// Sends a PING with the validation code. If the endpoint does not echo it, prints the
-/// validation URL and calls it, as opening it in a browser would.
+/// validation URL and calls it, as opening it in a browser would. That is enough, whether the
+/// endpoint answers or not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +52,11 @@ async fn validate(client: &Client, name: &str) -> Result<Validated, Failure> {
     };
     output::say(&format!("{}; calling {url}", output::clean(&pinged.message)));
     client.get(&Target::of(url)).await?;
-    Ok(Validated { validated: true, message: "validated by its URL".to_owned(), ..pinged })
+    let message = match pinged.answered {
+        true => "validated by its URL",
+        false => "validated by its URL; it does not take events yet, so each one will be a failed attempt",
+    };
+    Ok(Validated { validated: true, message: message.to_owned(), ..pinged })
 }
 
 #[cfg(test)]
@@ -62,7 +67,10 @@ mod tests {
     #[tokio::test]
     async fn an_echo_is_enough() {
         let daemon = fake(|_, _, _| {
-            (200, json!({ "validated": true, "validation_code_url": null, "message": "echoed" }))
+            (
+                200,
+                json!({ "validated": true, "answered": true, "validation_code_url": null, "message": "echoed" }),
+            )
         });
         let answer = validate(&daemon.client, "a b").await.unwrap();
         assert!(answer.validated);
@@ -74,12 +82,13 @@ mod tests {
         let daemon = fake(|_, path, _| match path.starts_with("/api") {
             true => (
                 200,
-                json!({ "validated": false, "message": "no echo",
+                json!({ "validated": false, "answered": false, "message": "no echo",
                         "validation_code_url": "http://127.0.0.1:7717/webhooks/api/v1/validate/1/2/abc" }),
             ),
             false => (200, json!("OK")),
         });
-        assert!(validate(&daemon.client, "a").await.unwrap().validated);
+        let answer = validate(&daemon.client, "a").await.unwrap();
+        assert!(answer.validated && answer.message.contains("does not take events yet"));
         assert_eq!(
             daemon.asked(),
             ["POST /api/subscriptions/a/validate", "GET /webhooks/api/v1/validate/1/2/abc"]
@@ -91,7 +100,7 @@ mod tests {
         let daemon = fake(|_, path, _| match path.starts_with("/api") {
             true => (
                 200,
-                json!({ "validated": false, "message": "no echo", "validation_code_url": "http://127.0.0.1:7717/v" }),
+                json!({ "validated": false, "answered": false, "message": "no echo", "validation_code_url": "http://127.0.0.1:7717/v" }),
             ),
             false => (400, json!("subscription 2 has already been validated")),
         });
