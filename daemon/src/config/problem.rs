@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-mod mask;
+pub mod mask;
 pub mod render;
 pub mod text;
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::super::Refusal;
 use super::UNLIMITED;
 use crate::config::check::{callback_of, wrong_name};
+use crate::config::problem::mask::mask;
 use crate::config::{EventFilter, Limit, Secret};
 use crate::event::Entity;
 use crate::track::{Half, Refused};
@@ -56,7 +57,8 @@ pub(super) fn enabled(body: &[u8]) -> Result<bool, Refusal> {
 
 /// A URL that cannot even be tried, in the words for one that was.
 fn unfit(url: &str, error: String) -> Refusal {
-    Refused::Failed { url: url.to_owned(), error }.into()
+    // What follows the error may be a password.
+    Refused::Failed { url: mask(url), error }.into()
 }
 
 /// The keys of a body. `null` counts as absent.

@@ -26,7 +26,7 @@ const SECRET_KEYS: [&str; 10] = [
 const WHERE: [&str; 2] = ["env", "file"];
 
 /// The text with `*` for every character of what may be a secret. Offsets stay as they are.
-pub(super) fn mask(text: &str) -> String {
+pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut done = 0;
     for hidden in hidden(text) {
