@@ -4,7 +4,7 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::change::{self, Change, Done};
 use crate::cli::enable::render;
@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::{args, output};
 use crate::config::edit::{self, Edit, Field};
+use crate::config::file;
 use crate::config::load::load;
 use crate::config::problem::did_you_mean;
 use editor::Copy;
@@ -52,8 +53,18 @@ pub struct Args {
     json: bool,
 }
 
+/// A key that is to go. One that is not set is as wanted; one that cannot be set is a slip.
 fn without(text: &str) -> Result<Field, String> {
-    Ok(Field { key: change::key(text)?, value: None })
+    let key = change::key(text)?;
+    let schema = file::schema();
+    let table = schema.pointer("/properties/subscription/additionalProperties/properties");
+    let known = table.and_then(Value::as_object).into_iter().flat_map(|keys| keys.keys().map(String::as_str));
+    let known: Vec<&str> = known.collect();
+    if !known.contains(&key[0].as_str()) {
+        let near = did_you_mean(&key[0], known).map(|near| format!(", did you mean `{near}`?"));
+        return Err(format!("a subscription has no key `{}`{}", key[0], near.unwrap_or_default()));
+    }
+    Ok(Field { key, value: None })
 }
 
 pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
@@ -163,5 +174,21 @@ fn again(mut answers: impl BufRead) -> Result<bool, Failure> {
             "g" | "q" | "x" => return Ok(false),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_that_there_are_can_be_taken_out() {
+        assert_eq!(without("headers.x-env").unwrap().key, ["headers", "x-env"]);
+        assert_eq!(without("secret"), Ok(Field { key: vec!["secret".to_owned()], value: None }));
+        assert_eq!(
+            without("tiemout").unwrap_err(),
+            "a subscription has no key `tiemout`, did you mean `timeout`?"
+        );
+        assert_eq!(without("zz").unwrap_err(), "a subscription has no key `zz`");
     }
 }
