@@ -45,8 +45,9 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
 async fn enable(client: &Client, args: &Args, here: &Invocation) -> Result<Reply, Failure> {
     let target = Target::subscription(&args.name, "enable");
     let reply = client.submit(&target, JSON, json!({ "force": args.force }).to_string().into()).await?;
-    // What is asked is right, so a 400 tells of the PING.
-    if reply.status == StatusCode::BAD_REQUEST && !args.force {
+    // A limit is refused with the same status, and no way around it.
+    let pinged = reply.status == StatusCode::BAD_REQUEST && reply.text().starts_with("URL endpoint");
+    if pinged && !args.force {
         let anyway = here.command(&["enable", &args.name, "--force"]);
         return Err(Failure::failed(format!("{}; `{anyway}` enables it without a PING", reply.text())));
     }
@@ -70,9 +71,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_ping_names_the_way_around_it() {
-        let daemon = fake(|_, path, _| match path.contains("/away/") {
-            true => (400, json!("URL endpoint http://127.0.0.1:3000/ request failed")),
-            false => (404, json!("no subscription `b`")),
+        let daemon = fake(|_, path, _| match path {
+            path if path.contains("/away/") => {
+                (400, json!("URL endpoint http://127.0.0.1:3000/ request failed"))
+            }
+            path if path.contains("/sixth/") => (400, json!("limit reached")),
+            _ => (404, json!("no subscription `b`")),
         });
         let here = Invocation::with_env(Some("c.toml".into()), |_| None);
         let said = async |name: &str, force| {
@@ -86,6 +90,7 @@ mod tests {
         );
         assert_eq!(said("away", true).await, "URL endpoint http://127.0.0.1:3000/ request failed");
         assert_eq!(said("b", false).await, "no subscription `b`");
+        assert_eq!(said("sixth", false).await, "limit reached");
     }
 
     #[test]
