@@ -14,7 +14,7 @@ use crate::config::edit::Edit;
 
 /// Remove a subscription for good
 ///
-/// Takes its table out of the config, with the comments directly above it. What waits for it
+/// Takes its table out of the config, with the comments that touch it. What waits for it
 /// is cancelled. A subscription of the same name that comes later is another one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -81,27 +81,41 @@ fn lines(text: &str, at: Range<usize>) -> Range<usize> {
     line_start(text, at.start)..next_line(text, at.end)
 }
 
-/// With the comments directly above.
-fn above(text: &str, mut lines: Range<usize>) -> Range<usize> {
-    while let Some(line) = line_above(text, lines.start)
+/// With the comments directly above, unless they are another table put aside.
+fn above(text: &str, lines: Range<usize>) -> Range<usize> {
+    let mut start = lines.start;
+    while let Some(line) = line_above(text, start)
         && is_comment(&text[line.clone()])
         && !text[line.clone()].starts_with(DIRECTIVE)
     {
-        lines.start = line.start;
+        start = line.start;
     }
-    lines
+    match put_aside(&text[start..lines.start]) {
+        true => lines,
+        false => start..lines.end,
+    }
 }
 
-/// With the comments directly below, unless they stand directly above something else.
+/// With the comments directly below, unless they stand directly above something else or
+/// are another table put aside.
 fn below(text: &str, lines: Range<usize>) -> Range<usize> {
     let mut end = lines.end;
     while end < text.len() && is_comment(&text[end..next_line(text, end)]) {
         end = next_line(text, end);
     }
-    match end == text.len() || is_blank(&text[end..next_line(text, end)]) {
+    let apart = end == text.len() || is_blank(&text[end..next_line(text, end)]);
+    match apart && !put_aside(&text[lines.end..end]) {
         true => lines.start..end,
         false => lines,
     }
+}
+
+/// Whether one of these comments is a table's header.
+fn put_aside(comments: &str) -> bool {
+    comments.lines().any(|line| {
+        let said = line.trim_start_matches([' ', '\t', '#']).trim_end();
+        said.starts_with('[') && said.ends_with(']')
+    })
 }
 
 /// With one of two empty lines that would meet.

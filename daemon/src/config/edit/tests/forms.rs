@@ -120,6 +120,10 @@ fn comments_go_with_the_table_they_stand_at() {
             "# file\n\n# apart\n\n[b]\n",
         ),
         ("[b]\n# a\n[subscription.a]\nx = 1\n# b\n[c]\n", "[b]\n# b\n[c]\n"),
+        (
+            "# [subscription.kept]\n# x = 1\n[subscription.a]\nx = 1\n#[plugin.kept]\n# x = 1\n",
+            "# [subscription.kept]\n# x = 1\n#[plugin.kept]\n# x = 1\n",
+        ),
         ("[b]\n\n[subscription.a]\nx = 1\n[c]\n", "[b]\n\n[c]\n"),
         ("[b]\r\n\r\n[subscription.a]\r\nx = 1\r\n\r\n[c]\r\n", "[b]\r\n\r\n[c]\r\n"),
         ("[subscription.a]\nx = 1\n\n[b]\n\n[subscription.a.headers]\ny = 1", "[b]\n"),
