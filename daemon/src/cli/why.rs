@@ -74,7 +74,7 @@ fn render(why: &Why, here: &Invocation, now: Timestamp) -> String {
         text += &render_decision(decision, now);
         // A replay has taken up what it missed.
         if !why.decisions[at + 1..].iter().any(|later| later.subscription == decision.subscription) {
-            text += &way_out(decision, here);
+            text += &way_out(why, decision, here);
         }
     }
     text
@@ -103,16 +103,24 @@ fn render_decision(decision: &Decision, now: Timestamp) -> String {
     text
 }
 
-/// What would have it sent after all, where one command does.
-fn way_out(decision: &Decision, here: &Invocation) -> String {
+/// What would have it sent after all, where it can be said.
+fn way_out(why: &Why, decision: &Decision, here: &Invocation) -> String {
     let name = decision.subscription.as_str();
     let first = match decision.outcome {
         Outcome::SkippedDisabled => "enable",
         Outcome::SkippedNotValidated => "validate",
+        Outcome::SkippedRights => return format!("  {}\n", rights_help(&why.entity)),
         _ => return String::new(),
     };
     let (first, then) = (here.command(&[first, name]), here.command(&["replay", "--missed", name]));
     format!("  run `{}`, then `{}` sends this event\n", clean(&first), clean(&then))
+}
+
+/// What has a member see an event of this entity.
+pub fn rights_help(entity: &str) -> String {
+    // A time entry belongs to whom it names, whoever made the change.
+    let owner = if entity == "time_entry" { "payload.user_id" } else { "metadata.event_user_id" };
+    format!("give that user `role = \"admin\"`, or send the event as its own with `--set {owner}=ID`")
 }
 
 #[cfg(test)]
@@ -140,6 +148,8 @@ mod tests {
                   "at": "2025-09-10T08:00:01Z", "attempts": [] },
                 { "subscription": "off", "outcome": "delivered", "reason": null, "replay": true,
                   "at": "2025-09-10T09:00:00Z", "attempts": [] },
+                { "subscription": "bo", "outcome": "skipped_rights", "reason": "not bo's",
+                  "at": "2025-09-10T08:00:01Z", "attempts": [] },
             ],
         }))
         .unwrap();
@@ -168,6 +178,10 @@ fresh: skipped_not_validated at 2025-09-10 08:00:01Z
   run `trackrelay validate fresh`, then `trackrelay replay --missed fresh` sends this event
 
 off (replay): delivered at 2025-09-10 09:00:00Z
+
+bo: skipped_rights at 2025-09-10 08:00:01Z
+  not bo's
+  give that user `role = \"admin\"`, or send the event as its own with `--set payload.user_id=ID`
 ";
         let here = Invocation::with_env(None, |_| None);
         let now = "2025-09-10T09:00:01Z".parse().unwrap();

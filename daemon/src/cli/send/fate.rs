@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{STRONG, clean, next_try, styled};
 use crate::cli::reply::{Decision, StatusReply, Subscription, Why};
-use crate::cli::why::{attempt_result, outcome_style};
+use crate::cli::why::{self, attempt_result, outcome_style};
 use crate::delivery::{Outcome, Status};
 
 /// Between two questions: quick enough to feel immediate.
@@ -76,9 +76,7 @@ fn tell(
             format!("{reason}; {}, then `{}` sends this event", run(&["validate", name]), missed())
         }
         Outcome::SkippedRights => {
-            format!(
-                "{reason}; its `user` may not see this event, an admin may, or set payload.user_id to its own"
-            )
+            format!("{reason}; {}", why::rights_help(&why.entity))
         }
         Outcome::Held => format!("{reason}; mend the plugin or its config and save, then it is tried again"),
         Outcome::SkippedPlugin | Outcome::Failed | Outcome::Dropped | Outcome::Cancelled => {
@@ -231,6 +229,14 @@ mod tests {
                 "not_validated",
                 "skipped_not_validated; run `trackrelay validate 'my sub'`, \
                  then `trackrelay replay --missed 'my sub'` sends this event",
+            ),
+            (
+                "skipped_rights",
+                json!("not ana's"),
+                json!([]),
+                "enabled",
+                "skipped_rights, not ana's; give that user `role = \"admin\"`, \
+                 or send the event as its own with `--set metadata.event_user_id=ID`",
             ),
             (
                 "skipped_plugin",
