@@ -15,6 +15,7 @@ mod bindings;
 mod call;
 mod engine;
 mod entry;
+mod facts;
 mod failure;
 mod guest;
 mod instance;
