@@ -34,3 +34,4 @@ mod survives;
 mod tidy;
 mod transforms;
 mod validates;
+mod why;
