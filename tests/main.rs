@@ -35,3 +35,4 @@ mod survives;
 mod tidy;
 mod transforms;
 mod validates;
+mod why;
