@@ -23,7 +23,7 @@ pub struct Args {
     event_id: i64,
 
     /// Only this subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: Option<String>,
 
     /// Print one JSON document
