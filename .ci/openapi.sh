@@ -7,5 +7,5 @@ set -euo pipefail
 exec schemathesis run "http://$1/api/openapi.json" \
     --header "Authorization: Bearer $TOKEN" \
     --max-examples 15 --seed 7717 --generation-deterministic --phases examples,coverage,fuzzing \
-    --exclude-checks positive_data_acceptance --warnings off --generation-database none \
+    --exclude-checks positive_data_acceptance --warnings off \
     --request-timeout 20 --no-color

@@ -153,7 +153,7 @@ fn what_is_not_for_the_doctor_is_told_by_another_command() {
     let verify = ["verify", body.to_str().unwrap(), "--secret", SECRET, "--signature", signature];
     for (words, cause) in [
         (&["why", "7", "other"][..], &["project.*", "do not match tag.created", "config.toml:"][..]),
-        (&["why", "7", "disabled"], &["trackrelay enable disabled"]),
+        (&["why", "7", "disabled"], &["answered 500", "this disabled the subscription"]),
         (&["status"], &["500", "next try in"]),
         (&verify, &["line break"]),
         (&["check"], &["config.toml:", "did you mean `event_filters`?"]),

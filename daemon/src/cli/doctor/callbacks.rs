@@ -36,6 +36,9 @@ struct Place {
 
 pub(super) fn callbacks(ground: &Ground<'_>) -> Vec<Finding> {
     let all = places(ground);
+    if all.is_empty() {
+        return Vec::new();
+    }
     let beyond = all.len().saturating_sub(MOST);
     let around = Surroundings::of(ground);
     let looked = async {
