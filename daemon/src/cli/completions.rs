@@ -12,8 +12,8 @@ use clap_complete::CompleteEnv;
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
 use crate::cli::failure::Failure;
-use crate::cli::invocation::quoted;
 use crate::cli::{Cli, output};
+use crate::telemetry::shell::quoted;
 
 pub mod names;
 
