@@ -72,6 +72,8 @@ fn real_shells_complete_live_names() {
         for (line, typed, wanted) in [
             ("enable", "sla", "slack-billable"),
             ("secret show", "sla", "slack-billable"),
+            ("why --not", "sla", "slack-billable"),
+            ("plugin", "insp", "inspect"),
             ("replay --missed", "sla", "slack-billable"),
             ("send", "time_entry.cr", "time_entry.created"),
             ("", "compl", "completions"),
@@ -116,9 +118,12 @@ fn all_five_scripts_and_all_pages_are_printed() {
     let written = relay.cli(&["man", "--dir", folder.to_str().unwrap()]);
     assert_eq!(written.code, 0, "{written:?}");
     let read = |name: &str| std::fs::read_to_string(Path::new(&folder).join(name)).unwrap();
-    for (name, wanted) in
-        [("trackrelay.1", "init"), ("trackrelay-send.1", "gen2023"), ("trackrelay-secret-show.1", "whsec_")]
-    {
+    for (name, wanted) in [
+        ("trackrelay.1", "init"),
+        ("trackrelay-send.1", "gen2023"),
+        ("trackrelay-secret-show.1", "whsec_"),
+        ("trackrelay-plugin-new.1", "long"),
+    ] {
         let page = read(name);
         assert!(page.contains(wanted) && page.contains("Examples:"), "{name}: {page}");
     }

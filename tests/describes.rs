@@ -7,10 +7,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::harness::guest::talker;
 use crate::harness::relay::output;
 use crate::harness::schema::check;
 use crate::harness::sender::Sender;
 use crate::harness::{Answer, Receiver, Relay, event, repository};
+use crate::transforms::shipped;
 
 /// Has a call answered and holds the answer against the description.
 #[track_caller]
@@ -36,17 +38,27 @@ fn call(
     answer
 }
 
+/// A subscription with plugins, one of which logs; one that fails; a source.
+fn tables(receiver: &Receiver, retry: &str) -> String {
+    let redact = shipped("redact");
+    let plugins = format!("[plugin.talker]\npath = \"talker.wasm\"\n[plugin.redact]\npath = \"{redact}\"\n");
+    let entries = "filter = [{ plugin = \"talker\" }]\n\
+                   transform = [{ plugin = \"redact\", config = { mask = [\"payload.description\"] } }]\n";
+    let source = "\n[source.track]\nsecret = \"sesame-and-more\"\n";
+    plugins + &receiver.table("well") + entries + &receiver.table("failing") + retry + source
+}
+
 #[test]
 fn every_call_answers_as_the_description_has_it() {
     let receiver = Receiver::start();
     receiver.answer(
         |request, _| if request.path == "/failing" { Answer::status(500) } else { Answer::proper(request) },
     );
-    let source = "\n[source.track]\nsecret = \"sesame-and-more\"\n";
-    let relay =
-        Relay::start(&(receiver.table("well") + &receiver.table("failing") + "retry = [\"1h\"]\n" + source));
+    let mut relay = Relay::prepare(&tables(&receiver, "retry = [\"1h\"]\n"));
+    fs::write(relay.path("talker.wasm"), talker()).unwrap();
+    relay.start_again();
     let described = relay.get("/api/openapi.json").json();
-    relay.send(&event("tag.created", 7));
+    relay.send(&event("tag.created", 7).with("description", "hush"));
     relay.wait_for_outcome(7, "well", "delivered");
     relay.wait_for("failing", "fails", |it| it["status"] == "pending");
     let seen = &mut BTreeSet::new();
@@ -54,6 +66,12 @@ fn every_call_answers_as_the_description_has_it() {
     ask("GET /api/status", "/api/status", None);
     ask("GET /api/why/{event_id}", "/api/why/7", None);
     ask("GET /api/why/{event_id}", "/api/why/8", None);
+    let traced = ask("GET /api/why/{event_id}", "/api/why/7?subscription=well&bodies=1", None);
+    let attempt = &traced["decisions"][0]["attempts"][0];
+    assert_eq!(attempt["trace"]["plugins"][0]["lines"][0]["text"], "saw it", "{traced:#}");
+    assert_eq!(traced["decisions"][0]["bodies"]["exact"], true, "{traced:#}");
+    ask("GET /api/why-not/{name}", "/api/why-not/failing?last=10", None);
+    ask("GET /api/why-not/{name}", "/api/why-not/nobody", None);
     ask("POST /api/replay", "/api/replay", Some(json!({ "events": [7] })));
     ask("POST /api/replay", "/api/replay", Some(json!({ "events": [7], "since": "1h" })));
     let added = json!({ "name": "new", "fields": [
@@ -134,10 +152,8 @@ fn busy() -> (Relay, Receiver) {
     receiver.answer(
         |request, _| if request.path == "/failing" { Answer::status(500) } else { Answer::proper(request) },
     );
-    let source = "\n[source.track]\nsecret = \"sesame-and-more\"\n";
-    let tables =
-        receiver.table("well") + &receiver.table("failing") + "retry = [\"1ms\", \"1ms\"]\n" + source;
-    let mut relay = Relay::prepare(&tables);
+    let mut relay = Relay::prepare(&tables(&receiver, "retry = [\"1ms\", \"1ms\"]\n"));
+    fs::write(relay.path("talker.wasm"), talker()).unwrap();
     let mut json = Command::new("sh");
     json.args(["-c", "exec \"$@\" --log-format json", "sh"]);
     relay.launch_within(json);

@@ -132,6 +132,7 @@ impl Api {
             Call::Status => Ok(self.status()),
             Call::Reload => self.reload().await,
             Call::Why => self.why(step, query).await,
+            Call::WhyNot => self.why_not(step, query).await,
             Call::Replay => self.replay(body).await,
             Call::Test => self.test(step).await,
             Call::Validate => self.validate(step).await,

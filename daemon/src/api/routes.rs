@@ -11,6 +11,7 @@ pub(super) enum Call {
     Status,
     Reload,
     Why,
+    WhyNot,
     Replay,
     Add,
     Test,
@@ -94,7 +95,11 @@ pub(super) const ROUTES: &[Route] = &[
     get("/api/status", Call::Status, of::<shapes::Status>, "How daemon, config, subscriptions and sources stand"),
     post("/api/reload", Call::Reload, of::<shapes::Reload>, "Read the config again, and answer when it is in force or refused"),
     get("/api/why/{event_id}", Call::Why, of::<shapes::Why>, "What became of an event, per subscription")
-        .query(&[("subscription", "Only this subscription")]).refusals(&[404]),
+        .query(&[("subscription", "Only this subscription"), ("bodies", "Anything: with bodies as the transforms made them")])
+        .refusals(&[404]),
+    get("/api/why-not/{name}", Call::WhyNot, of::<shapes::WhyNot>, "Why the last events did not go to a subscription, by reason")
+        .query(&[("last", "Of so many events, at most 2000"), ("before", "Older than `next` of the answer before")])
+        .refusals(&[404]),
     post("/api/replay", Call::Replay, of::<shapes::Replay>, "Make new deliveries of past events")
         .body(of::<super::replay::Ask>).refusals(&[404]),
     post("/api/subscriptions", Call::Add, of::<shapes::Subscription>, "Write a new subscription into the config")

@@ -7,6 +7,8 @@
 
 use schemars::JsonSchema;
 
+use crate::delivery::Attempt;
+
 /// RFC 3339.
 type Moment = String;
 
@@ -170,23 +172,87 @@ struct Decision {
     outcome: Outcome,
     reason: Option<String>,
     at: Option<Moment>,
-    /// When its subscription is tried again, while that is pending.
-    #[schemars(skip_serializing_if = "Option::is_none")]
+    /// When its subscription is tried again. Only there while the delivery waits.
+    #[schemars(skip_serializing_if = "is_not_pending")]
     next_try: Option<Moment>,
     /// Made by a replay.
     #[schemars(skip_serializing_if = "Option::is_none")]
     replay: Option<bool>,
     attempts: Vec<Attempt>,
+    /// The last look at it, if that was no attempt.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    stopped: Option<Attempt>,
+    /// Not of a replay, which no filter was asked about.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    routing: Option<Routing>,
+    /// Only where they were asked for, and a transform made one.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    bodies: Option<Bodies>,
+}
+
+/// The event filters of the plan that the event met.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Filter {
+    matched: Option<String>,
+    event_filters: Vec<String>,
+    file: String,
+    line: u64,
+}
+
+/// What routing found after the event filter. What is behind the first that was not ok is null.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Routing {
+    rights: String,
+    status: Option<String>,
+}
+
+/// The body of the last try that a transform had a hand in, before and after it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Bodies {
+    attempt: Option<u32>,
+    /// `after` is what was sent, byte for byte.
+    exact: bool,
+    note: Option<String>,
+    before: Option<String>,
+    after: Option<String>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-struct Attempt {
-    n: u32,
-    at: Moment,
-    status: Option<u16>,
-    error: Option<String>,
-    ms: u64,
+pub(in crate::api) struct WhyNot {
+    subscription: String,
+    /// Events that were looked at.
+    scanned: u64,
+    delivered: u64,
+    groups: Vec<Group>,
+    /// Take up from here: the next `before`.
+    next: Option<i64>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Group {
+    /// Null: the subscription was not in the config.
+    outcome: Option<Outcome>,
+    reason: String,
+    /// The reason without its numbers; a group has one.
+    gist: String,
+    count: u64,
+    newest: Newest,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Newest {
+    event_id: i64,
+    entity: String,
+    action: String,
+    arrived_at: Moment,
 }
 
 #[derive(JsonSchema)]
