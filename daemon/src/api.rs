@@ -118,17 +118,20 @@ impl Handler for Api {
                 Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`")))
             }
         };
-        match reply {
-            Ok(value) => answer::json(StatusCode::OK, &value),
-            Err(Refusal(status, text)) => answer::refusal(status, text),
-        }
+        reply.unwrap_or_else(|Refusal(status, text)| answer::refusal(status, text))
     }
 }
 
 impl Api {
     /// `step` is what stands in the path for what the route has in braces.
-    async fn reply(&self, call: Call, step: &str, query: Option<&str>, body: &Bytes) -> Reply {
-        match call {
+    async fn reply(
+        &self,
+        call: Call,
+        step: &str,
+        query: Option<&str>,
+        body: &Bytes,
+    ) -> Result<Answer, Refusal> {
+        let value = match call {
             Call::Status => Ok(self.status()),
             Call::Reload => self.reload().await,
             Call::Why => self.why(step, query).await,
@@ -145,7 +148,8 @@ impl Api {
             Call::Rotate => self.rotate(step).await,
             Call::Save => self.save(body).await,
             Call::OpenApi => self.openapi(),
-        }
+        };
+        Ok(answer::json(StatusCode::OK, &value?))
     }
 
     fn plan(&self) -> Arc<Plan> {
