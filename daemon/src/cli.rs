@@ -16,6 +16,7 @@ pub mod check;
 pub mod client;
 pub mod completions;
 pub mod demo;
+pub mod diff;
 pub mod disable;
 pub mod doctor;
 pub mod edit;
@@ -152,7 +153,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Edit(args) => wait(edit::run(args, here)),
         Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
-        Command::Plugin(args) => plugin::run(args),
+        Command::Plugin(args) => wait(plugin::run(args, here)),
         Command::Upstream(args) => upstream::run(args, here),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),

@@ -67,6 +67,14 @@ pub fn talker() -> Vec<u8> {
     filter(&text.replacen(";; data", &data, 1))
 }
 
+/// The file of a filter that delivers the first event of every instance whose id has three digits,
+/// and answers those after it with an error.
+pub fn moody() -> Vec<u8> {
+    let remembers = "(if (i32.load (i32.const 3072)) (then (return (i32.const 2048))))
+                     (i32.store (i32.const 3072) (i32.const 1))";
+    filter(&text("", remembers))
+}
+
 /// A module of text with the contract of a filter.
 fn filter(text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
