@@ -14,6 +14,7 @@ pub mod args;
 pub mod change;
 pub mod check;
 pub mod client;
+pub mod completions;
 pub mod demo;
 pub mod diff;
 pub mod disable;
@@ -26,6 +27,7 @@ pub mod fake;
 pub mod init;
 pub mod invocation;
 pub mod list;
+pub mod man;
 pub mod output;
 pub mod plugin;
 pub mod reload;
@@ -99,10 +101,13 @@ pub enum Command {
     Init(init::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the command of the process's arguments. Wrong usage ends the process within.
 pub fn main() -> ExitCode {
+    completions::answer();
     let cli = Cli::parse();
     let here = Invocation::new(cli.config);
     let command = command(cli.logging, cli.command);
@@ -155,6 +160,8 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),
         Command::Doctor(args) => doctor::run(args, here),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

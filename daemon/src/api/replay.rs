@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -26,10 +27,12 @@ const LISTED: usize = 10_000;
 const MOST_NAMED: usize = 10_000;
 
 /// Exactly one of the first four says which events.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+pub(super) struct Ask {
+    #[schemars(with = "Option<Vec<i64>>")]
     events: Option<Vec<EventId>>,
+    /// A duration such as `1h`, or a time in RFC 3339.
     since: Option<String>,
     missed: Option<String>,
     failed: Option<String>,

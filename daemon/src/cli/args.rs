@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::cli::completions::names;
+
 /// A subscription's name. Whether there is one of that name is for the daemon to say.
 pub fn name(text: &str) -> Result<String, String> {
     match text.trim() {
@@ -32,6 +36,28 @@ pub fn rate(text: &str) -> Result<f64, String> {
 
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write it like 500ms, 90s, 1h or 2d".to_owned())
+}
+
+// What shells offer in the place of an argument.
+
+pub fn subscriptions() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::subscriptions)
+}
+
+pub fn sources() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::sources)
+}
+
+pub fn users() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::users)
+}
+
+pub fn pairs_or_file() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::pairs_or_file)
+}
+
+pub fn filters() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::filters)
 }
 
 #[cfg(test)]
