@@ -1,13 +1,23 @@
 //! `trackrelay plugin`: what is needed to write plugins comes with the program.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
 use crate::harness::guest::{Guest, moody};
 use crate::harness::relay::{Output, output};
-use crate::harness::{Relay, event, repository};
+use crate::harness::{DEADLINE, Relay, event, repository, wait_at_most};
+
+/// A program that stands in for one of the toolchain.
+fn tool(relay: &Relay, name: &str, script: &str) -> PathBuf {
+    let path = relay.path(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
 
 #[test]
 fn a_new_plugin_is_whole_and_overwrites_nothing() {
@@ -30,13 +40,8 @@ fn a_new_plugin_is_whole_and_overwrites_nothing() {
 fn a_missing_toolchain_is_named_with_the_command_that_installs_it() {
     let relay = Relay::prepare("");
     output(relay.bare_command(&["plugin", "new", "long-only"]), "");
-    let tool = |name: &str, script: &str| {
-        let path = relay.path(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    };
-    let (works, empty) = (tool("works", "echo 1.95"), tool("empty", "mkdir -p lib; echo lib"));
+    let (works, empty) =
+        (tool(&relay, "works", "echo 1.95"), tool(&relay, "empty", "mkdir -p lib; echo lib"));
     let said = |cargo: &std::path::Path, rustc: &std::path::Path| {
         let mut command = relay.bare_command(&["plugin", "build", "long-only"]);
         let built = output(
@@ -101,9 +106,17 @@ impl Bench {
 
     fn say(&self, command: &str, file: &str, more: &[&str]) -> Output {
         let words = [&["plugin", command, file, "--events", "events.ndjson"], more].concat();
-        let mut command = self.relay.bare_command(&words);
+        output(self.command(&words), "")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.relay.bare_command(words);
         command.env("TMPDIR", self.relay.path(""));
-        output(command, "")
+        command
+    }
+
+    fn tool(&self, name: &str, script: &str) -> PathBuf {
+        tool(&self.relay, name, script)
     }
 }
 
@@ -215,4 +228,47 @@ fn a_plugin_is_measured_against_the_budget() {
     let left = fs::read_dir(bench.relay.path("")).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_str().unwrap().contains("bench")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A command that goes on until the test is over.
+struct Going(Child);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_save_builds_and_shows_again() {
+    let bench = Bench::new();
+    let path = |name: &str| bench.relay.path(name);
+    fs::create_dir_all(path("own/src")).unwrap();
+    fs::create_dir_all(path("own/target")).unwrap();
+    fs::write(path("own/Cargo.toml"), "").unwrap();
+    Guest::Traps.save(&path("own/target/own.wasm"));
+    Guest::Good.save(&path("next.wasm"));
+    let made = r#"{"manifest_path":"$PWD/Cargo.toml","filenames":["$PWD/target/own.wasm"]}"#;
+    let build = format!("[ \"$1\" = build ] && cp ../next.wasm target/own.wasm\ncat <<END\n{made}\nEND");
+    let cargo = bench.tool("cargo", &build);
+    let rustc = bench.tool("rustc", "mkdir -p lib; touch lib/libstd-1.rlib; echo $PWD/lib");
+
+    let words = ["plugin", "test", "own/target/own.wasm", "--events", "events.ndjson", "--watch"];
+    let mut command = bench.command(&words);
+    command.env("CARGO", cargo).env("RUSTC", rustc);
+    command.stdout(File::create(path("out")).unwrap()).stderr(File::create(path("err")).unwrap());
+    let _going = Going(command.spawn().unwrap());
+    let said = || fs::read_to_string(path("err")).unwrap();
+    let says = |what: &str| {
+        let found = wait_at_most(DEADLINE, || said().contains(what).then_some(()));
+        assert!(found.is_some(), "not `{what}` but {}", said());
+    };
+    says("2 events, reused and fresh instances agree\nwaiting");
+
+    Guest::Errs.save(&path("next.wasm"));
+    fs::write(path("own/src/lib.rs"), "saved").unwrap();
+    says("the plugin failed at 2 events\nwaiting");
+    fs::write(path("events.ndjson"), event("tag.created", 100).json()).unwrap();
+    says("the plugin failed at 1 event\nwaiting");
 }

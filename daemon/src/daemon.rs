@@ -34,7 +34,7 @@ mod reload;
 pub mod shutdown;
 mod supervise;
 mod takeover;
-mod watch_files;
+pub mod watch_files;
 
 /// Reload requests that may wait; each is answered within a load's time.
 const RELOADS_WAITING: usize = 64;

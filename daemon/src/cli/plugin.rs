@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod test;
 pub mod toolchain;
 pub mod trial;
+pub mod watch;
 
 /// Write, build and try plugins
 ///

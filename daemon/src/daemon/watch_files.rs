@@ -8,7 +8,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 /// Folders under watch.
-pub(super) struct FileWatcher {
+pub struct FileWatcher {
     watcher: Option<RecommendedWatcher>,
     folders: BTreeSet<PathBuf>,
     /// Those that could not be watched; said once.
@@ -18,7 +18,7 @@ pub(super) struct FileWatcher {
 
 impl FileWatcher {
     /// A watcher, and where it tells. One word may wait; more would say the same.
-    pub(super) fn new() -> (FileWatcher, mpsc::Receiver<()>) {
+    pub fn new() -> (FileWatcher, mpsc::Receiver<()>) {
         let (noticed, notices) = mpsc::channel(1);
         let mut watcher =
             FileWatcher { watcher: None, folders: BTreeSet::new(), unwatched: BTreeSet::new(), noticed };
@@ -44,7 +44,7 @@ impl FileWatcher {
     }
 
     /// Watches just the folders in which these files and links stand, from now on.
-    pub(super) fn watch(&mut self, files: &[PathBuf], folders: &[PathBuf]) {
+    pub fn watch(&mut self, files: &[PathBuf], folders: &[PathBuf]) {
         let named = files.iter().flat_map(|file| around(file)).chain(folders.iter().cloned());
         let wanted: BTreeSet<PathBuf> = named.map(nearest).collect();
         let Some(watcher) = &mut self.watcher else { return };
@@ -66,6 +66,12 @@ impl FileWatcher {
             }
         }
         self.folders = watched;
+    }
+
+    /// What it hears nothing of, for those who cannot do without.
+    pub fn deaf_to(&self) -> Option<String> {
+        let folder = self.unwatched.first().map(|folder| format!("`{}`", folder.display()));
+        folder.or_else(|| self.watcher.is_none().then(|| "any folder".to_owned()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `trackrelay plugin test`: shows recorded events to a plugin and tells what it makes of each.
 //! How an event is shown is `cli/plugin/trial.rs`, how answers are kept `cli/plugin/snapshot.rs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use crate::cli::diff::{diff, laid_out};
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, BAD, GOOD, QUIET, WARN, clean, count, styled};
 use crate::cli::plugin::inputs::{self, Given};
-use crate::cli::plugin::milliseconds;
 use crate::cli::plugin::snapshot::{self, Snapshot};
 use crate::cli::plugin::trial::{self, Shown, Trial};
+use crate::cli::plugin::{milliseconds, watch};
 use crate::delivery::trace::Verdict;
 use crate::plugin::{Call, Host, Input, Reshape, Stage};
 
@@ -28,6 +28,7 @@ Examples:
   trackrelay plugin test long_only.wasm --events events.ndjson --with '{\"seconds\":3600}'
   trackrelay plugin test long_only.wasm --events events.ndjson --expect answers.json --update
   trackrelay plugin test long_only.wasm --events events.ndjson --expect answers.json      in a CI
+  trackrelay plugin test target/wasm32-unknown-unknown/release/long_only.wasm --events events.ndjson --watch
 
 Exit codes: 0 as expected, 1 a failure, hidden state, or another answer than expected")]
 pub struct Args {
@@ -42,12 +43,32 @@ pub struct Args {
     #[arg(long, requires = "expect")]
     update: bool,
 
+    /// Go on, and do all that again on every save. A FILE in the folder `target` of its project is
+    /// built first
+    #[arg(long, conflicts_with = "update")]
+    watch: bool,
+
     /// Print an object for each event, on a line of its own
     #[arg(long)]
     json: bool,
 }
 
 pub async fn run(args: Args) -> Result<(), Failure> {
+    let Given { file, events, .. } = &args.given;
+    match args.watch {
+        false => round(&args).await,
+        true if events == Path::new("-") => {
+            Err(Failure::Usage("`--watch` needs events in a file: stdin can be read only once".to_owned()))
+        }
+        true => {
+            let others: Vec<PathBuf> =
+                [Some(events), args.expect.as_ref()].into_iter().flatten().cloned().collect();
+            watch::on_every_save(file, &others, async || round(&args).await).await
+        }
+    }
+}
+
+async fn round(args: &Args) -> Result<(), Failure> {
     let snapshot = args.expect.clone().filter(|_| !args.update).map(Snapshot::read).transpose()?;
     let events = inputs::read_all(&args.given.events)?;
     let host = Host::new(None)?;
@@ -67,7 +88,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             tally.count(told);
         }
     }
-    output::say(&tally.conclude(&args, snapshot.as_ref(), events.len())?);
+    output::say(&tally.conclude(args, snapshot.as_ref(), events.len())?);
     Ok(())
 }
 
