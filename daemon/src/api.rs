@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
-use crate::clock::Now;
+use crate::clock::{self, Now};
 use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
@@ -27,6 +27,7 @@ use crate::store::{self, Store};
 use crate::validate::Pinger;
 
 mod edit;
+mod events;
 mod replay;
 mod status;
 mod subscriptions;
@@ -103,6 +104,9 @@ impl Handler for Api {
         let steps: Vec<&str> = question.path.split('/').filter(|step| !step.is_empty()).collect();
         if let ["webhooks", "api", "v1", steps @ ..] = steps.as_slice() {
             return self.webhooks(steps, &question).await;
+        }
+        if let (&Method::GET, ["api", "events"]) = (&question.method, steps.as_slice()) {
+            return self.events(question.query).await;
         }
         let Question { method, path, query, body, .. } = question;
         let reply = match (&method, steps.as_slice()) {
@@ -189,6 +193,19 @@ fn query_value(query: Option<&str>, key: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes())
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.into_owned())
+}
+
+/// A moment of the past: "1h" ago, or a time in RFC 3339.
+fn moment_of(key: &str, text: &str) -> Result<Timestamp, Refusal> {
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
+    }
+    let ago = humantime::parse_duration(text).map_err(|_| {
+        Refusal::bad(format!(
+            "`{key}`: `{text}` is neither a duration like `1h` nor a time like `2025-09-10T08:00:00Z`"
+        ))
+    })?;
+    clock::now().checked_sub(ago).map_err(|_| Refusal::bad(format!("`{key}`: `{text}` is too long ago")))
 }
 
 /// When a pending subscription is tried next, if the machine stays awake.

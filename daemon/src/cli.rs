@@ -19,6 +19,7 @@ pub mod disable;
 pub mod doctor;
 pub mod edit;
 pub mod enable;
+pub mod events;
 pub mod failure;
 #[cfg(test)]
 pub mod fake;
@@ -80,6 +81,7 @@ pub enum Command {
     Status(status::Args),
     List(list::Args),
     Send(send::Args),
+    Events(events::Args),
     Why(why::Args),
     Replay(replay::Args),
     Test(test::Args),
@@ -135,6 +137,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Status(args) => wait(status::run(args, here)),
         Command::List(args) => wait(list::run(args, here)),
         Command::Send(args) => wait(send::run(args, here)),
+        Command::Events(args) => wait(events::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
         Command::Test(args) => wait(test::run(args, here)),

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, Refusal, Reply};
+use super::{Api, Refusal, Reply, moment_of};
 use crate::clock;
 use crate::delivery::{Decision, Outcome, SubscriptionId};
 use crate::event::EventId;
@@ -126,7 +125,9 @@ impl Api {
                 return Err(Refusal::bad(format!("`events`: at most {MOST_NAMED} at once")));
             }
             (Some(ids), None, None, None) => (Source::These(ids.clone()), Target::Everybody),
-            (None, Some(since), None, None) => (Source::Past(since_when(since)?), Target::Everybody),
+            (None, Some(since), None, None) => {
+                (Source::Past(Past::Since(moment_of("since", since)?)), Target::Everybody)
+            }
             (None, None, Some(name), None) => {
                 let planned = one(name)?;
                 (Source::Past(Past::Missed(planned.id)), Target::One(planned))
@@ -201,15 +202,4 @@ impl Api {
             }
         }
     }
-}
-
-/// "1h" ago, or a moment in RFC 3339.
-fn since_when(text: &str) -> Result<Past, Refusal> {
-    if let Ok(moment) = text.parse() {
-        return Ok(Past::Since(moment));
-    }
-    let ago: Duration = humantime::parse_duration(text)
-        .map_err(|_| Refusal::bad(format!("`since`: `{text}` is neither a duration like `1h` nor a time")))?;
-    let moment = clock::now().checked_sub(ago);
-    Ok(Past::Since(moment.map_err(|_| Refusal::bad(format!("`since`: `{text}` is too long ago")))?))
 }
