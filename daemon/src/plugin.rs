@@ -12,6 +12,7 @@ use crate::event::Event;
 
 mod answer;
 mod bindings;
+mod call;
 mod engine;
 mod entry;
 mod failure;
@@ -25,6 +26,7 @@ mod tests;
 mod text;
 mod ticker;
 
+pub use call::{Call, Level, Line};
 pub use entry::Entry;
 pub use load::{Host, LoadError, Plugin};
 

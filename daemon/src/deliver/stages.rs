@@ -63,7 +63,7 @@ impl<'a> Guests<'a> {
     pub async fn filter(&self, envelope: &Bytes) -> Result<(), Stop> {
         for entry in &self.planned.entries.filters {
             drill::pass(Point::PluginCalled);
-            let verdict = entry.check(self.input(envelope)).await;
+            let verdict = entry.check(self.input(envelope)).await.answer;
             drill::pass(Point::PluginAnswered);
             match verdict {
                 Ok(Keep::Deliver) => {}
@@ -78,7 +78,7 @@ impl<'a> Guests<'a> {
         let content_type = "application/json".to_owned();
         let mut message = Message { body: envelope, content_type, headers: Vec::new() };
         for entry in &self.planned.entries.transforms {
-            match entry.apply(self.input(&message.body)).await {
+            match entry.apply(self.input(&message.body)).await.answer {
                 Ok(Reshape::Unchanged) => {}
                 Ok(Reshape::Replace(new)) => message = new,
                 Ok(Reshape::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),

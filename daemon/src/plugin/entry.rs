@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::instance::{Instance, NotReady};
 use super::load::{LoadError, Plugin};
-use super::{Failure, Input, Keep, Reshape, Stage, failure};
+use super::{Call, Failure, Input, Keep, Reshape, Stage, failure};
 use crate::config::Isolation;
 
 /// Calls of one entry at the same time, and so its instances. More would let one slow
@@ -80,20 +80,20 @@ impl Entry {
     }
 
     /// Asks a filter.
-    pub async fn check(self: &Arc<Self>, input: Input) -> Result<Keep, Failure> {
-        match self.call(input).await? {
+    pub async fn check(self: &Arc<Self>, input: Input) -> Call<Keep> {
+        self.call(input).await.and_then(|reshape| match reshape {
             Reshape::Unchanged => Ok(Keep::Deliver),
             Reshape::Skip(reason) => Ok(Keep::Skip(reason)),
             Reshape::Replace(_) => Err(Failure(format!("plugin `{}` is no filter here", self.plugin.name))),
-        }
+        })
     }
 
     /// Asks a transform.
-    pub async fn apply(self: &Arc<Self>, input: Input) -> Result<Reshape, Failure> {
+    pub async fn apply(self: &Arc<Self>, input: Input) -> Call<Reshape> {
         self.call(input).await
     }
 
-    async fn call(self: &Arc<Self>, input: Input) -> Result<Reshape, Failure> {
+    async fn call(self: &Arc<Self>, input: Input) -> Call<Reshape> {
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         self.last_asked.store(self.plugin.seats().now(), Ordering::Relaxed);
         let idle = self.idle().pop();
@@ -107,28 +107,39 @@ impl Entry {
         let entry = Arc::clone(self);
         spawn_blocking(move || entry.work(at, &input))
             .await
-            .unwrap_or_else(|error| Err(failure::of_host(&self.plugin.spec, &error)))
+            .unwrap_or_else(|error| Call::failed(failure::of_host(&self.plugin.spec, &error)))
     }
 
     /// The call itself. Blocks for as long as the plugin runs.
-    fn work(self: &Arc<Self>, at: At, input: &Input) -> Result<Reshape, Failure> {
+    fn work(self: &Arc<Self>, at: At, input: &Input) -> Call<Reshape> {
         let begun = Instant::now();
-        let answer = self.ask(at, input);
-        self.judge(begun.elapsed());
-        answer
+        let mut call = self.ask(at, input);
+        call.took = begun.elapsed();
+        self.judge(call.took);
+        call
     }
 
-    fn ask(self: &Arc<Self>, at: At, input: &Input) -> Result<Reshape, Failure> {
+    fn ask(self: &Arc<Self>, at: At, input: &Input) -> Call<Reshape> {
         let mut instance = match at {
             At::Hand(instance) => instance,
-            At::Seat(seat) => self.fresh(Some(seat)).map_err(|not_ready| match not_ready {
-                NotReady::Refused(error) => failure::of_error(&self.plugin.spec, &error),
-                NotReady::Failed(failure) => failure,
-            })?,
+            At::Seat(seat) => match self.fresh(Some(seat)) {
+                Ok(instance) => instance,
+                Err(not_ready) => return self.never_ready(not_ready),
+            },
         };
-        let answer = instance.call(&self.plugin, input);
+        let (answer, lines) = instance.call(&self.plugin, input);
+        let memory = instance.memory();
         self.put_aside(instance);
-        answer
+        Call { answer, lines, memory, took: Duration::ZERO }
+    }
+
+    /// A call that ended before it began: with what was logged until then.
+    fn never_ready(&self, not_ready: NotReady) -> Call<Reshape> {
+        let (failure, lines) = match not_ready {
+            NotReady::Refused(error, lines) => (failure::of_error(&self.plugin.spec, &error), lines),
+            NotReady::Failed(failure, lines) => (failure, lines),
+        };
+        Call { lines, ..Call::failed(failure) }
     }
 
     fn fresh(&self, seat: Option<OwnedSemaphorePermit>) -> Result<Instance, NotReady> {
@@ -178,11 +189,11 @@ impl Entry {
     fn refusal(&self, not_ready: NotReady) -> LoadError {
         let (plugin, subscription) = (&self.plugin.name, &self.subscription);
         match not_ready {
-            NotReady::Refused(error) => {
+            NotReady::Refused(error, _) => {
                 let error = super::text::brief(&error);
                 LoadError::Use(format!("plugin `{plugin}` refuses its config in `{subscription}`: {error}"))
             }
-            NotReady::Failed(Failure(failure)) => LoadError::Use(failure),
+            NotReady::Failed(Failure(failure), _) => LoadError::Use(failure),
         }
     }
 

@@ -8,18 +8,20 @@ use bytes::Bytes;
 use super::Input;
 use super::bindings::track::relay::{host, types};
 use super::limits::{Deadline, LogBudget, Memory};
-use super::text;
+use super::{Level, Line, text};
 use crate::config::PluginLimits;
+use crate::event::EventId;
 
 /// The data of one instance's store.
 pub(super) struct Guest {
     pub(super) memory: Memory,
     pub(super) deadline: Deadline,
-    /// The last line logged as an error in this call: when the call then ends in a trap,
-    /// that line says why.
-    pub(super) last_words: Option<String>,
+    /// What this call has logged so far. Takes no memory until there is a first line.
+    lines: Vec<Line>,
     log: LogBudget,
     previous: Previous,
+    /// The event that the call is about; none while it is configured.
+    event: Option<EventId>,
     plugin: Arc<str>,
     subscription: Arc<str>,
 }
@@ -35,9 +37,10 @@ impl Guest {
         Guest {
             memory: Memory::new(limits.memory),
             deadline: Deadline::new(limits.time),
-            last_words: None,
+            lines: Vec::new(),
             log: LogBudget::full(),
             previous: Previous::Known(None),
+            event: None,
             plugin,
             subscription,
         }
@@ -47,16 +50,17 @@ impl Guest {
     pub(super) fn begin(&mut self, input: Option<&Input>) {
         self.deadline.restart();
         self.log = LogBudget::full();
-        self.last_words = None;
+        self.event = input.map(|input| input.event.id);
         self.previous = match input {
             Some(input) => Previous::Ask(Arc::clone(&input.previous)),
             None => Previous::Known(None),
         };
     }
 
-    /// The call is over: nothing of the event is kept in memory.
-    pub(super) fn end(&mut self) {
+    /// The call is over: nothing of the event is kept in memory. What it logged is handed on.
+    pub(super) fn end(&mut self) -> Vec<Line> {
         self.previous = Previous::Known(None);
+        mem::take(&mut self.lines)
     }
 }
 
@@ -83,22 +87,47 @@ impl host::Host for Guest {
 
     fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
         self.log.spend(&message)?;
-        let message = text::printable(&message);
+        let line = Line { level: level_of(level), text: text::printable(&message) };
+        self.tell(&line);
+        self.lines.push(line);
+        Ok(())
+    }
+}
+
+impl Guest {
+    /// Each line is one of the daemon's own log as well.
+    fn tell(&self, Line { level, text }: &Line) {
         let (plugin, subscription) = (&*self.plugin, &*self.subscription);
+        let event = self.event.map(tracing::field::display);
         macro_rules! say {
             ($level:ident) => {
-                tracing::$level!(plugin.name = plugin, subscription.name = subscription, "{message}")
+                tracing::$level!(
+                    plugin.name = plugin,
+                    subscription.name = subscription,
+                    event.id = event,
+                    "{text}"
+                )
             };
         }
         match level {
-            host::Level::Debug => say!(debug),
-            host::Level::Info => say!(info),
-            host::Level::Warn => say!(warn),
-            host::Level::Error => {
-                say!(error);
-                self.last_words = Some(message);
-            }
+            Level::Debug => say!(debug),
+            Level::Info => say!(info),
+            Level::Warn => say!(warn),
+            Level::Error => say!(error),
         }
-        Ok(())
     }
+}
+
+fn level_of(level: host::Level) -> Level {
+    match level {
+        host::Level::Debug => Level::Debug,
+        host::Level::Info => Level::Info,
+        host::Level::Warn => Level::Warn,
+        host::Level::Error => Level::Error,
+    }
+}
+
+/// What was last logged as an error: when the call then ends in a trap, that line says why.
+pub(super) fn last_words(lines: &[Line]) -> Option<&str> {
+    lines.iter().rfind(|line| line.level == Level::Error).map(|line| line.text.as_str())
 }

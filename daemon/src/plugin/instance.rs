@@ -9,9 +9,9 @@ use super::answer;
 use super::bindings::exports::track::relay::{filter, transform};
 use super::bindings::track::relay::types::{Event, Outcome, Route, Verdict};
 use super::failure;
-use super::guest::Guest;
+use super::guest::{Guest, last_words};
 use super::load::Plugin;
-use super::{Failure, Input, Reshape, Stage};
+use super::{Failure, Input, Line, Reshape, Stage};
 use crate::event;
 
 /// What a plugin may copy to the host in one go, over its `output`: skip reasons, header
@@ -41,8 +41,8 @@ enum Exports {
 #[derive(Debug)]
 pub(super) enum NotReady {
     /// `configure` returned this error.
-    Refused(String),
-    Failed(Failure),
+    Refused(String, Vec<Line>),
+    Failed(Failure, Vec<Line>),
 }
 
 impl Instance {
@@ -65,19 +65,22 @@ impl Instance {
         store.set_epoch_deadline(1);
         let made = Exports::load(plugin, stage, &mut store)
             .and_then(|exports| exports.configure(&mut store, config).map(|answer| (exports, answer)));
+        let lines = store.data_mut().end();
         match made {
             Ok((exports, Ok(()))) => Ok(Instance { store, exports, served: 0, trapped: false, seat }),
-            Ok((_, Err(refusal))) => Err(NotReady::Refused(refusal)),
+            Ok((_, Err(refusal))) => Err(NotReady::Refused(refusal, lines)),
             Err(error) => {
-                let last_words = store.data().last_words.as_deref();
-                Err(NotReady::Failed(failure::of_trap(&plugin.spec, &error, last_words)))
+                let failure = failure::of_trap(&plugin.spec, &error, last_words(&lines));
+                Err(NotReady::Failed(failure, lines))
             }
         }
     }
 
-    /// One event.
-    pub(super) fn call(&mut self, plugin: &Plugin, input: &Input) -> Result<Reshape, Failure> {
-        let json = std::str::from_utf8(&input.json).map_err(|_| failure::of_bytes(&plugin.spec))?;
+    /// One event, and what was logged on it.
+    pub(super) fn call(&mut self, plugin: &Plugin, input: &Input) -> (Result<Reshape, Failure>, Vec<Line>) {
+        let Ok(json) = std::str::from_utf8(&input.json) else {
+            return (Err(failure::of_bytes(&plugin.spec)), Vec::new());
+        };
         let id = input.event.id.to_string();
         let event = Event { route: route(&input.event, &id), json };
 
@@ -86,17 +89,22 @@ impl Instance {
         self.store.data_mut().begin(Some(input));
         self.store.set_epoch_deadline(1);
         let answer = self.exports.call(&mut self.store, event);
-        self.store.data_mut().end();
-        match answer {
+        let lines = self.store.data_mut().end();
+        let answer = match answer {
             Ok(Ok(outcome)) => answer::checked(outcome, plugin.spec.limits.output)
                 .map_err(|refusal| failure::of_refusal(&plugin.spec, &refusal)),
             Ok(Err(error)) => Err(failure::of_error(&plugin.spec, &error)),
             Err(error) => {
                 self.trapped = true;
-                let last_words = self.store.data().last_words.as_deref();
-                Err(failure::of_trap(&plugin.spec, &error, last_words))
+                Err(failure::of_trap(&plugin.spec, &error, last_words(&lines)))
             }
-        }
+        };
+        (answer, lines)
+    }
+
+    /// Bytes of memory it holds.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory.used()
     }
 
     /// Whether it can be kept for another event.

@@ -88,6 +88,11 @@ impl Memory {
     pub(super) fn new(limit: usize) -> Memory {
         Memory { limit, used: 0, elements: 0 }
     }
+
+    /// Bytes held now. Memories never shrink.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
 }
 
 impl ResourceLimiter for Memory {

@@ -7,7 +7,7 @@ use std::thread;
 use bytes::Bytes;
 
 use super::*;
-use crate::plugin::Message;
+use crate::plugin::{Level, Line, Message};
 
 /// Runs in the test's own thread once a filter has proved to be quick.
 fn make_quick(entry: &Arc<Entry>) {
@@ -92,7 +92,7 @@ fn previous_is_asked_for_at_most_once_and_only_on_request() {
     });
     let shown = |entry: &Arc<Entry>| {
         let input = Input { previous: Arc::clone(&previous), ..input() };
-        block_on(entry.check(input))
+        block_on(entry.check(input)).answer
     };
     let entry = bench.filter(&guest::filter("(call $counted)"));
     shown(&entry).unwrap();
@@ -128,7 +128,7 @@ fn a_transform_replaces_skips_or_leaves_alone() {
     let apply = |body: &str| {
         let plugin = bench.load(&guest::transform(body)).unwrap();
         let entry = plugin.entry("s", Stage::Transform, &json!({})).unwrap();
-        block_on(entry.apply(input()))
+        block_on(entry.apply(input())).answer
     };
     assert_eq!(apply("(call $deliver)"), Ok(Reshape::Unchanged));
     assert_eq!(
@@ -162,6 +162,32 @@ fn a_transform_replaces_skips_or_leaves_alone() {
 }
 
 #[test]
+fn a_call_leaves_its_own_lines_time_and_memory() {
+    let bench = Bench::new();
+    // Logs at the level of its number, and grows by a page each time.
+    let entry = bench.filter(&guest::filter_with(
+        "(call $log (i32.const 3) (i32.const 64) (i32.const 1)) (call $deliver)",
+        "(i32.store (i32.const 64) (i32.const 0x0a61))
+         (call $log (global.get $count) (i32.const 64) (i32.const 2))
+         (drop (memory.grow (i32.const 1)))
+         (global.set $count (i32.add (global.get $count) (i32.const 1))) (call $deliver)",
+        "",
+    ));
+    for (at, level) in [Level::Debug, Level::Info, Level::Warn, Level::Error].into_iter().enumerate() {
+        let call = block_on(entry.check(input()));
+        assert_eq!(call.lines, [Line { level, text: r"a\n".into() }], "what was logged before is not in it");
+        assert_eq!(call.memory, (2 + at + 1) << 16);
+        assert!(call.took > Duration::ZERO);
+    }
+
+    let silent = block_on(bench.filter(&guest::filter("(call $counted)")).check(input()));
+    assert_eq!((silent.lines.capacity(), silent.memory), (0, 2 << 16));
+    let broken = "(call $log (i32.const 3) (i32.const 64) (i32.const 4)) unreachable";
+    let broken = block_on(bench.filter(&guest::filter(broken)).check(input()));
+    assert_eq!(broken.lines.len(), 1, "a call that fails keeps what it logged");
+}
+
+#[test]
 fn text_that_is_not_utf_8_is_a_failure_in_both_directions() {
     let bench = Bench::new();
     let entry = bench.filter(&guest::filter(
@@ -171,7 +197,7 @@ fn text_that_is_not_utf_8_is_a_failure_in_both_directions() {
     assert!(failure.starts_with("plugin `p` stopped: invalid utf-8"), "{failure}");
 
     let input = Input { json: Bytes::from_static(b"\xff"), ..input() };
-    let Err(Failure(failure)) = block_on(entry.check(input)) else { panic!() };
+    let Err(Failure(failure)) = block_on(entry.check(input)).answer else { panic!() };
     assert_eq!(
         failure,
         "plugin `p` takes text, but an earlier transform of this subscription made other bytes; put `p` before it"
@@ -190,7 +216,7 @@ fn quick_calls_run_where_they_are_asked_for_and_slow_ones_do_not() {
             *note.lock().unwrap() = Some(thread::current().id());
             None
         });
-        block_on(entry.check(Input { previous, ..input() })).unwrap();
+        block_on(entry.check(Input { previous, ..input() })).answer.unwrap();
         let id = ran.lock().unwrap().unwrap();
         id == thread::current().id()
     };
@@ -220,7 +246,7 @@ fn one_entry_runs_four_calls_at_once_and_no_more() {
         let calls = (0..16).map(|_| entry.check(Input { previous: Arc::clone(&previous), ..input() }));
         let calls: Vec<_> = calls.map(Box::pin).collect();
         for answer in join_all(calls).await {
-            answer.unwrap();
+            answer.answer.unwrap();
         }
     });
     assert_eq!(most.load(Ordering::SeqCst), 4);
@@ -262,7 +288,7 @@ fn a_shipped_filter_works_from_many_threads() {
                 };
                 let json = format!(r#"{{"payload":{{"billable":{billable}}}}}"#);
                 for _ in 0..500 {
-                    assert_eq!(block_on(entry.check(input_of(&json))), Ok(expected.clone()));
+                    assert_eq!(block_on(entry.check(input_of(&json))).answer, Ok(expected.clone()));
                 }
             });
         }

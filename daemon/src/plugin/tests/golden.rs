@@ -39,11 +39,11 @@ fn said(plugin: &Arc<Plugin>, case: &Case) -> String {
     let stage = if plugin.has_filter() { Stage::Filter } else { Stage::Transform };
     let entry = plugin.entry("golden", stage, &case.config).unwrap();
     match stage {
-        Stage::Filter => match block_on(entry.check(input)).unwrap() {
+        Stage::Filter => match block_on(entry.check(input)).answer.unwrap() {
             Keep::Deliver => "deliver".into(),
             Keep::Skip(reason) => format!("skip: {reason}"),
         },
-        Stage::Transform => match block_on(entry.apply(input)).unwrap() {
+        Stage::Transform => match block_on(entry.apply(input)).answer.unwrap() {
             Reshape::Unchanged => "unchanged".into(),
             Reshape::Skip(reason) => format!("skip: {reason}"),
             Reshape::Replace(message) => String::from_utf8(message.body.into()).unwrap(),

@@ -94,7 +94,7 @@ fn output_is_limited_as_it_is_made_and_as_it_is_handed_over() {
         ));
         let spec = PluginSpec { limits: tight(), ..bench.spec(&bytes) };
         let entry = bench.host.load(&spec).unwrap().entry("s", Stage::Transform, &json!({})).unwrap();
-        block_on(entry.apply(input()))
+        block_on(entry.apply(input())).answer
     };
     let fits = (100 << 10) - "a/b".len();
     assert!(matches!(apply(fits), Ok(Reshape::Replace(message)) if message.body.len() == fits));
