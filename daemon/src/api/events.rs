@@ -211,6 +211,6 @@ fn unknown_word(key: &str, text: &str, known: &[&str]) -> String {
 }
 
 fn unknown_key(key: &str) -> String {
-    let near = did_you_mean(key, KEYS.into_iter()).map(|near| format!(", did you mean `{near}`?"));
+    let near = did_you_mean(key, KEYS).map(|near| format!(", did you mean `{near}`?"));
     format!("unknown parameter `{key}`{}; there are {}", near.unwrap_or_default(), KEYS.join(", "))
 }
