@@ -35,6 +35,7 @@ pub mod envelope;
 mod flights;
 pub mod outgoing;
 pub mod pace;
+pub mod rehearsal;
 pub mod rule;
 pub mod stages;
 mod tell;

@@ -83,6 +83,7 @@ pub enum State {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Subscription {
     pub name: String,
+    pub subscription_id: Option<i64>,
     pub status: Status,
     pub pending: u64,
     /// Of these, held by a plugin's failure.
@@ -169,6 +170,8 @@ pub struct Replay {
 #[derive(Debug, Deserialize)]
 pub struct Replayed {
     pub event_id: i64,
+    /// The event that was edited to make this one.
+    pub made_from: Option<i64>,
     pub subscription: String,
     pub outcome: Outcome,
     pub reason: Option<String>,
