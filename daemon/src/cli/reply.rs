@@ -99,6 +99,8 @@ pub struct Subscription {
     /// When it is tried again, while it is pending.
     pub retry_at: Option<Timestamp>,
     pub disabled_reason: Option<String>,
+    /// What goes wrong on purpose, if anything does.
+    pub faults: Option<String>,
     /// Where it can be validated by hand.
     pub validation_code_url: Option<String>,
     pub url_callback: String,

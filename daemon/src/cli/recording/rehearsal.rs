@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
-use hyper::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use hyper::{HeaderMap, Request};
 use jiff::Timestamp;
 
@@ -30,9 +29,9 @@ use crate::telemetry::Metrics;
 /// Headers that say nothing of what is sent: our version, the connection, and signatures,
 /// which depend on the time and on a secret that a test need not have.
 const LEFT_OUT: [&str; 6] = [
-    USER_AGENT.as_str(),
-    HOST.as_str(),
-    CONTENT_LENGTH.as_str(),
+    "user-agent",
+    "host",
+    "content-length",
     sign::HEADER,
     sign::standard::TIMESTAMP,
     sign::standard::SIGNATURE,

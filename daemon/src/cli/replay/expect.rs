@@ -28,7 +28,7 @@ struct Difference {
 }
 
 /// `update`: what is sent now is what is expected from now on.
-pub async fn run(folder: &Path, update: bool, json: bool, here: &Invocation) -> Result<(), Failure> {
+pub(super) async fn run(folder: &Path, update: bool, json: bool, here: &Invocation) -> Result<(), Failure> {
     let mut index = recording::read_index(folder)?;
     let mut rehearsal = Rehearsal::load(here, &index.subscription_ids)?;
     let mut differences = Vec::new();
@@ -50,7 +50,10 @@ pub async fn run(folder: &Path, update: bool, json: bool, here: &Invocation) -> 
     tell(folder, &index, &differences, json)?;
     match differences.len() as u64 {
         0 => Ok(()),
-        _ if update => Ok(output::say("what is sent now is what is expected from now on")),
+        _ if update => {
+            output::say("what is sent now is what is expected from now on");
+            Ok(())
+        }
         n => {
             let update = here.command(&["replay", &folder.to_string_lossy(), "--expect", "--update"]);
             Err(Failure::failed(format!(
