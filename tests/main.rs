@@ -19,6 +19,7 @@ mod demo;
 mod edits;
 mod endpoints;
 mod examples;
+mod faults;
 mod filters;
 mod full_disk;
 mod guards;

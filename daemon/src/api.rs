@@ -20,6 +20,7 @@ use crate::clock::{self, Now};
 use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
+use crate::event::EventId;
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::{Handler, Question, Token};
 use crate::source::Seen;
@@ -105,8 +106,10 @@ impl Handler for Api {
         if let ["webhooks", "api", "v1", steps @ ..] = steps.as_slice() {
             return self.webhooks(steps, &question).await;
         }
-        if let (&Method::GET, ["api", "events"]) = (&question.method, steps.as_slice()) {
-            return self.events(question.query).await;
+        match (&question.method, steps.as_slice()) {
+            (&Method::GET, ["api", "events"]) => return self.events(question.query).await,
+            (&Method::GET, ["api", "events", event]) => return self.event(event).await,
+            _ => {}
         }
         let Question { method, path, query, body, .. } = question;
         let reply = match (&method, steps.as_slice()) {
@@ -181,6 +184,12 @@ fn unknown(plan: &Plan, name: &str) -> String {
         Some(near) => format!("no subscription `{name}`, did you mean `{near}`?"),
         None => format!("no subscription `{name}`; `trackrelay list` shows those there are"),
     }
+}
+
+/// The event of a step of a path.
+fn event_id(step: &str) -> Result<EventId, Refusal> {
+    let text = decode(step);
+    text.parse().map(EventId).map_err(|_| Refusal::bad(format!("`{text}` is no event id")))
 }
 
 /// A path step without its percent encoding.

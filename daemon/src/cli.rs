@@ -15,6 +15,7 @@ pub mod change;
 pub mod check;
 pub mod client;
 pub mod demo;
+pub mod difference;
 pub mod disable;
 pub mod doctor;
 pub mod edit;
@@ -27,6 +28,8 @@ pub mod init;
 pub mod invocation;
 pub mod list;
 pub mod output;
+pub mod record;
+pub mod recording;
 pub mod reload;
 pub mod replay;
 pub mod reply;
@@ -84,6 +87,7 @@ pub enum Command {
     Events(events::Args),
     Why(why::Args),
     Replay(replay::Args),
+    Record(record::Args),
     Test(test::Args),
     Validate(validate::Args),
     Verify(verify::Args),
@@ -140,6 +144,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Events(args) => wait(events::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
+        Command::Record(args) => wait(record::run(args, here)),
         Command::Test(args) => wait(test::run(args, here)),
         Command::Validate(args) => wait(validate::run(args, here)),
         Command::Enable(args) => wait(enable::run(args, here)),

@@ -32,9 +32,11 @@ use timers::Timers;
 pub mod client;
 mod complaints;
 pub mod envelope;
+mod faults;
 mod flights;
 pub mod outgoing;
 pub mod pace;
+pub mod rehearsal;
 pub mod rule;
 pub mod stages;
 mod tell;
@@ -63,6 +65,7 @@ struct Deliverer {
     metrics: Arc<Metrics>,
     flights: Flights,
     complaints: Complaints,
+    held_back: faults::HeldBack,
     /// Asks for a look at a subscription at a later time.
     later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
@@ -79,11 +82,18 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
     let mut timers = Timers::default();
-    let (flights, complaints, tracker) = (Flights::default(), Complaints::default(), TaskTracker::new());
-    let watched = plan.clone();
-    let parts =
-        Deliverer { store, plan: watched, client, metrics, flights, complaints, later, tracker, cancel };
-    let deliverer = Arc::new(parts);
+    let deliverer = Arc::new(Deliverer {
+        store,
+        plan: plan.clone(),
+        client,
+        metrics,
+        flights: Flights::default(),
+        complaints: Complaints::default(),
+        held_back: faults::HeldBack::default(),
+        later,
+        tracker: TaskTracker::new(),
+        cancel,
+    });
     deliverer.fill_all().await;
     loop {
         let due = tokio::select! {
@@ -123,7 +133,7 @@ impl Deliverer {
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message, &lease.event.id.to_string(), now);
         drill::pass(Point::SendBegun);
-        let answered = self.client.send(request, planned.meant.timeout).await;
+        let answered = faults::send(self, request, work).await?;
         drill::pass(Point::SendAnswered);
         Ok(sent(answered, clock::now()))
     }
@@ -358,6 +368,7 @@ mod tests {
             metrics: Arc::new(Metrics::new()),
             flights: Flights::default(),
             complaints: Complaints::default(),
+            held_back: faults::HeldBack::default(),
             later: mpsc::unbounded_channel().0,
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),

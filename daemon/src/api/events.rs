@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Api, Refusal, moment_of, unknown};
+use super::replay::edited;
+use super::{Api, Refusal, event_id, moment_of, unknown};
 use crate::answer::{self, Answer};
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Decision, Outcome, SubscriptionId};
 use crate::event::{Action, Entity, EventId};
 use crate::plan::RouteSummary;
 use crate::store::find::{Find, latest};
-use crate::store::{PastEvent, Seq};
+use crate::store::{self, PastEvent, Seq};
 
 /// Events of an answer that does not say how many.
 const USUAL: usize = 50;
@@ -52,7 +53,11 @@ struct Entry<'a> {
     entity: &'a str,
     action: &'a str,
     created_at: &'a str,
+    creator_id: i64,
     arrived_at: Timestamp,
+    /// The event whose body was edited to make this one, for a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_from: Option<EventId>,
     decisions: Vec<Line<'a>>,
     /// Byte for byte as it came in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +83,22 @@ impl Api {
             Ok(answer) => answer,
             Err(Refusal(status, text)) => answer::refusal(status, text),
         }
+    }
+
+    /// `GET /api/events/{event_id}`: one of them, with its body.
+    pub(super) async fn event(&self, step: &str) -> Answer {
+        match self.known_event(step).await {
+            Ok(answer) => answer,
+            Err(Refusal(status, text)) => answer::refusal(status, text),
+        }
+    }
+
+    async fn known_event(&self, step: &str) -> Result<Answer, Refusal> {
+        let id = event_id(step)?;
+        let past = [self.store.why(id).await?.ok_or(store::Error::UnknownEvent(id))?];
+        let mut names = self.names();
+        self.add_gone(&mut names, &past).await?;
+        Ok(answer::json(StatusCode::OK, &entry(&past[0], &names, true)?))
     }
 
     async fn found(&self, query: Option<&str>) -> Result<Answer, Refusal> {
@@ -158,7 +179,7 @@ fn entry<'a>(
         outcome: decision.outcome,
         reason: decision.reason.as_deref(),
         at: decision.at,
-        attempts_made: decision.attempts.len(),
+        attempts_made: decision.attempts.iter().filter(|attempt| attempt.n > 0).count(),
         replay: decision.replay,
     };
     let body = bodies.then(|| serde_json::from_slice(&event.received)).transpose();
@@ -167,7 +188,9 @@ fn entry<'a>(
         entity: event.entity.as_str(),
         action: event.action.as_str(),
         created_at: &event.created_at_text,
+        creator_id: event.creator_id,
         arrived_at: past.arrived_at,
+        made_from: edited::made_from(past),
         decisions: latest(&past.decisions).map(line).collect(),
         event: body.map_err(|error| {
             Refusal::new(

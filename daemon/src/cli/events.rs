@@ -49,7 +49,7 @@ pub struct Args {
 }
 
 /// Which events of the history.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct Filters {
     /// So many at most, the newest [default: 20]
     #[arg(long, value_name = "N", value_parser = args::count)]
@@ -85,6 +85,11 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Filters::default()
+    }
+
     fn target(&self, limit: u64, before: Option<i64>, bodies: bool) -> Target {
         let mut target = Target::new(&["api", "events"]).query("limit", &limit.to_string());
         if let Some(before) = before {
@@ -154,6 +159,7 @@ struct Entry {
     entity: String,
     action: String,
     arrived_at: Timestamp,
+    made_from: Option<i64>,
     decisions: Vec<Decision>,
 }
 
@@ -207,7 +213,11 @@ fn table(page: &[Box<RawValue>]) -> Result<String, Failure> {
                 plain(format!("{}.{}", entry.entity, entry.action)),
                 fates(&entry.decisions),
             ],
-            vec![],
+            entry
+                .made_from
+                .map(|from| format!("made from event {from} by a replay with edits"))
+                .into_iter()
+                .collect(),
         );
     }
     Ok(table.render())
