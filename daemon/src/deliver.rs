@@ -21,6 +21,7 @@ use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
 use client::Client;
 use complaints::Complaints;
+use faults::HeldBack;
 use flights::{CLAIM, Flights};
 use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
@@ -65,7 +66,7 @@ struct Deliverer {
     metrics: Arc<Metrics>,
     flights: Flights,
     complaints: Complaints,
-    held_back: faults::HeldBack,
+    held_back: HeldBack,
     /// Asks for a look at a subscription at a later time.
     later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
@@ -82,18 +83,21 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
     let mut timers = Timers::default();
-    let deliverer = Arc::new(Deliverer {
+    let (flights, complaints, tracker) = (Flights::default(), Complaints::default(), TaskTracker::new());
+    let (watched, held_back) = (plan.clone(), HeldBack::default());
+    let parts = Deliverer {
         store,
-        plan: plan.clone(),
+        plan: watched,
         client,
         metrics,
-        flights: Flights::default(),
-        complaints: Complaints::default(),
-        held_back: faults::HeldBack::default(),
+        flights,
+        complaints,
+        held_back,
         later,
-        tracker: TaskTracker::new(),
+        tracker,
         cancel,
-    });
+    };
+    let deliverer = Arc::new(parts);
     deliverer.fill_all().await;
     loop {
         let due = tokio::select! {
@@ -273,6 +277,7 @@ impl Deliverer {
         let (at, started) = (clock::now(), Instant::now());
         let carried = AssertUnwindSafe(self.carry(&work)).catch_unwind().await;
         let carried = carried.unwrap_or_else(|_| Ok(Sent::panicked()));
+        let carried = carried.map(|sent| faults::named(sent, &work));
         let took = started.elapsed();
         if let Ok(sent) = &carried {
             self.metrics.attempt_made(work.planned.name(), sent.answer.word(), took);
@@ -291,16 +296,18 @@ impl Deliverer {
 
     /// Has the rule applied to the answer, and all of it written down together.
     async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Option<Attempt>) {
+        let fault = faults::said(&work);
         let Work { lease, planned, generation, .. } = work;
         let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
         let tried = Tried { delivery: lease.delivery, place, generation };
         let (now, jitter) = (Now::read(), rand::random_range(0.8..1.2));
         let decided = OnceLock::new();
         let verdict = |standing: &mut Standing| {
-            let next = match carried {
+            let mut next = match carried {
                 Ok(sent) => rule::apply(standing, &tried, &sent.answer, &planned.meant, now, jitter),
                 Err(stop) => stop.next(),
             };
+            next.reason = next.reason.or_else(|| fault.clone());
             decided.get_or_init(|| next.clone());
             next
         };
@@ -337,54 +344,4 @@ impl Deliverer {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::config::fixture;
-    use crate::delivery::Order;
-    use crate::event::{EventId, read};
-    use crate::plan::Guests;
-    use crate::store::memory::MemoryStore;
-    use crate::store::{Arrival, Routed};
-
-    const RECEIVED: &str = r#"{"metadata":{"action":"created","model":"tag","tag_id":7},"payload":{}}"#;
-
-    /// With one event that waits for the one subscription there is.
-    async fn deliverer() -> (Deliverer, SubscriptionId) {
-        let store = MemoryStore::default();
-        let meant = fixture::subscription("a");
-        let enrolled = store.enroll(std::slice::from_ref(&meant.name), clock::now()).await.unwrap();
-        let subscription = enrolled[0].id;
-        let plan = Plan::new(1, Arc::new(fixture::config(vec![meant])), Guests::none(1), enrolled);
-        let event = read::restore(EventId(1), "2026-01-02T03:04:05Z", 5, Bytes::from(RECEIVED)).unwrap();
-        let wanted = Routed { subscription, order: Order::Entity, outcome: Outcome::Pending, reason: None };
-        let (event, arrived_at) = (Arc::new(event), clock::now());
-        store.append(vec![Arrival { event, arrived_at, plan: 1, routed: vec![wanted] }]).await.unwrap();
-        let deliverer = Deliverer {
-            store: Arc::new(store),
-            plan: watch::channel(Arc::new(plan)).1,
-            client: Client::default(),
-            metrics: Arc::new(Metrics::new()),
-            flights: Flights::default(),
-            complaints: Complaints::default(),
-            held_back: faults::HeldBack::default(),
-            later: mpsc::unbounded_channel().0,
-            tracker: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-        };
-        (deliverer, subscription)
-    }
-
-    /// Else a delivery that has just failed would go out again at once, and not even count.
-    #[tokio::test]
-    async fn what_was_decided_from_an_older_standing_is_not_tried() {
-        let (deliverer, one) = deliverer().await;
-        let seen = deliverer.store.standing(one).unwrap().generation;
-        let closed = |standing: &mut Standing| standing.generation += 1;
-        deliverer.store.set_standing(one, &closed).await.unwrap();
-        assert!(deliverer.take(one, Take::Heads(1), seen).await.unwrap().is_none());
-        let taken = deliverer.take(one, Take::Heads(1), seen + 1).await.unwrap();
-        assert_eq!(taken.map(|leases| leases.len()), Some(1), "it waits as before");
-    }
-}
+mod tests;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::client::{Answered, Outgoing, SendError};
-use super::outgoing::insert;
+use super::outgoing::{Sent, insert};
+use super::rule::Answer;
 use super::stages::Stop;
 use super::{Deliverer, Work};
 use crate::clock;
@@ -44,7 +45,19 @@ fn which(faults: &Faults, event: EventId, attempt: u32, replay: bool) -> Vec<Fau
     Fault::ALL.into_iter().filter(strikes).filter(overtaken).collect()
 }
 
-/// The faults that an attempt met, for people.
+/// What came of an attempt, and which faults it met if it failed.
+pub(super) fn named(sent: Sent, work: &Work) -> Sent {
+    let Some(fault) = said(work) else { return sent };
+    let with = |said: String| if said.contains(&fault) { said } else { format!("{said} ({fault})") };
+    let answer = match sent.answer {
+        Answer::Success => Answer::Success,
+        Answer::Failure { said, retry_after } => Answer::Failure { said: with(said), retry_after },
+        Answer::Refused { said } => Answer::Refused { said: with(said) },
+    };
+    Sent { answer, ..sent }
+}
+
+/// The faults that an attempt met, for people: also the reason of one that succeeded.
 pub(super) fn said(work: &Work) -> Option<String> {
     let met: Vec<_> = met(work).into_iter().map(Fault::as_str).collect();
     (!met.is_empty()).then(|| format!("fault injected: {}", met.join(", ")))
