@@ -36,3 +36,4 @@ mod survives;
 mod tidy;
 mod transforms;
 mod validates;
+mod why;

@@ -274,6 +274,7 @@ fn look_at_once(standing: &mut Standing) {
 fn first_reload(loaded: &Loaded) -> Reload {
     let (changes, restart_needed, problems) = (Vec::new(), Vec::new(), Vec::new());
     let (state, loaded_at, warnings) = (ReloadState::Ok, clock::now(), loaded.warnings.clone());
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let hashes = Arc::new(loaded.hashes());
     Reload { state, loaded_at, changes, restart_needed, warnings, problems, hashes }
 }

@@ -9,11 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, Now};
+use crate::delivery::trace::Trace;
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::plan::{Plan, Planned};
@@ -37,6 +39,7 @@ mod faults;
 mod flights;
 pub mod outgoing;
 pub mod pace;
+pub mod record;
 pub mod rehearsal;
 pub mod rule;
 pub mod stages;
@@ -128,17 +131,17 @@ pub async fn run(
 
 impl Deliverer {
     /// The way of one delivery to its callback.
-    async fn carry(&self, work: &Work) -> Result<Sent, Stop> {
+    async fn carry(&self, work: &Work, now: Timestamp, trace: &mut Trace) -> Result<Sent, Stop> {
         let (lease, planned) = (&work.lease, &work.planned);
-        let now = clock::now();
         let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
-        let guests = stages::Guests::of(&self.store, &self.metrics, planned, lease);
+        let mut guests = stages::Guests::of(&self.store, &self.metrics, planned, lease, trace);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message, &lease.event.id.to_string(), now);
         drill::pass(Point::SendBegun);
-        let answered = faults::send(self, request, work).await?;
+        let (answered, exchange) = faults::send(self, request, work).await?;
         drill::pass(Point::SendAnswered);
+        trace.exchange = exchange;
         Ok(sent(answered, clock::now()))
     }
 
@@ -275,27 +278,20 @@ impl Deliverer {
     /// failed attempt of this delivery and nobody else's trouble.
     async fn attempt(&self, work: Work) {
         let (at, started) = (clock::now(), Instant::now());
-        let carried = AssertUnwindSafe(self.carry(&work)).catch_unwind().await;
+        let mut trace = Trace::default();
+        let carried = AssertUnwindSafe(self.carry(&work, at, &mut trace)).catch_unwind().await;
         let carried = carried.unwrap_or_else(|_| Ok(Sent::panicked()));
         let carried = carried.map(|sent| faults::named(sent, &work));
         let took = started.elapsed();
         if let Ok(sent) = &carried {
             self.metrics.attempt_made(work.planned.name(), sent.answer.word(), took);
         }
-        // A look at a callback that is not there uses up no attempt, and is none.
-        let counts = |sent: &&Sent| !rule::is_pause(&sent.answer, &work.planned.meant);
-        let attempt = carried.as_ref().ok().filter(counts).map(|sent| Attempt {
-            n: work.lease.attempts + 1,
-            at,
-            status: sent.status,
-            error: sent.error(),
-            ms: took.as_millis() as u64,
-        });
+        let attempt = attempt(&work, at, &carried, took, trace);
         self.settle(work, &carried, attempt).await;
     }
 
     /// Has the rule applied to the answer, and all of it written down together.
-    async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Option<Attempt>) {
+    async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Attempt) {
         let fault = faults::said(&work);
         let Work { lease, planned, generation, .. } = work;
         let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
@@ -312,7 +308,7 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
-        match self.store.settle(lease, attempt, now.wall, &verdict).await {
+        match self.store.settle(lease, Some(attempt), now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
@@ -340,6 +336,31 @@ impl Deliverer {
         if mended && let Err(error) = self.store.release_held(planned.id).await {
             tracing::error!(subscription.name = planned.name(), %error, "failed to release what was held");
         }
+    }
+}
+
+/// What is written down of a try. A look at a callback that is not there uses up no attempt,
+/// and is none; nor is what a plugin stopped.
+fn attempt(
+    work: &Work,
+    at: Timestamp,
+    carried: &Result<Sent, Stop>,
+    took: Duration,
+    mut trace: Trace,
+) -> Attempt {
+    let sent = carried.as_ref().ok();
+    let counts = sent.is_some_and(|sent| !rule::is_pause(&sent.answer, &work.planned.meant));
+    if let (Some(exchange), Some(sent)) = (&mut trace.exchange, sent) {
+        exchange.excerpt.clone_from(&sent.excerpt);
+    }
+    trace.cut();
+    Attempt {
+        n: if counts { work.lease.attempts + 1 } else { 0 },
+        at,
+        status: sent.and_then(|sent| sent.status),
+        error: sent.and_then(Sent::error),
+        ms: took.as_millis() as u64,
+        trace: Some(trace),
     }
 }
 

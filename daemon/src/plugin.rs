@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use crate::delivery::trace::{Level, Line, Stage};
 use crate::event::Event;
 
 mod answer;
@@ -26,7 +27,7 @@ mod tests;
 mod text;
 mod ticker;
 
-pub use call::{Call, Level, Line};
+pub use call::Call;
 pub use entry::Entry;
 pub use load::{Host, LoadError, Plugin};
 
@@ -38,22 +39,6 @@ pub struct Input {
     pub json: Bytes,
     /// Answers the plugin's `previous()`; called at most once per event and stage, may block.
     pub previous: Arc<dyn Fn() -> Option<Bytes> + Send + Sync>,
-}
-
-/// Which list of a subscription an entry stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Filter,
-    Transform,
-}
-
-impl Stage {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Stage::Filter => "filter",
-            Stage::Transform => "transform",
-        }
-    }
 }
 
 /// A filter's word.

@@ -179,7 +179,7 @@ fn entry<'a>(
         outcome: decision.outcome,
         reason: decision.reason.as_deref(),
         at: decision.at,
-        attempts_made: decision.attempts.iter().filter(|attempt| attempt.n > 0).count(),
+        attempts_made: decision.attempts().len(),
         replay: decision.replay,
     };
     let body = bodies.then(|| serde_json::from_slice(&event.received)).transpose();

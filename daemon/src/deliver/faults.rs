@@ -17,6 +17,7 @@ use super::{Deliverer, Work};
 use crate::clock;
 use crate::config::faults::Fault;
 use crate::config::{Faults, Secret};
+use crate::delivery::trace::Exchange;
 use crate::delivery::{Lane, SubscriptionId};
 use crate::event::EventId;
 use crate::sign::Signer;
@@ -63,15 +64,19 @@ pub(super) fn said(work: &Work) -> Option<String> {
     (!met.is_empty()).then(|| format!("fault injected: {}", met.join(", ")))
 }
 
+/// What came back, and how it went if the callback was asked.
+type Exchanged = (Result<Answered, SendError>, Option<Exchange>);
+
+async fn exchange(deliverer: &Deliverer, request: Outgoing, work: &Work) -> Exchanged {
+    let (answered, exchange) = deliverer.client.exchange(request, work.planned.meant.timeout).await;
+    (answered, Some(exchange))
+}
+
 /// Sends a request, in the way that its subscription's faults will have it.
-pub(super) async fn send(
-    deliverer: &Deliverer,
-    request: Outgoing,
-    work: &Work,
-) -> Result<Result<Answered, SendError>, Stop> {
+pub(super) async fn send(deliverer: &Deliverer, request: Outgoing, work: &Work) -> Result<Exchanged, Stop> {
     let meant = &work.planned.meant;
     if meant.faults.is_none() {
-        return Ok(deliverer.client.send(request, meant.timeout).await);
+        return Ok(exchange(deliverer, request, work).await);
     }
     let met = met(work);
     met.iter().for_each(|fault| deliverer.metrics.fault_injected(work.planned.name(), fault.as_str()));
@@ -85,11 +90,11 @@ async fn through(
     mut request: Outgoing,
     work: &Work,
     met: &[Fault],
-) -> Result<Result<Answered, SendError>, Stop> {
+) -> Result<Exchanged, Stop> {
     let meant = &work.planned.meant;
     let said = || said(work).unwrap_or_default();
     if met.contains(&Fault::Fail) {
-        return Ok(Err(SendError::Failed(said())));
+        return Ok((Err(SendError::Failed(said())), None));
     }
     if met.contains(&Fault::Drop) {
         return Err(Stop::Dropped(said()));
@@ -104,9 +109,9 @@ async fn through(
         spoil(&mut request, work);
     }
     if met.contains(&Fault::Duplicate) {
-        drop(deliverer.client.send(request.clone(), meant.timeout).await);
+        drop(exchange(deliverer, request.clone(), work).await);
     }
-    Ok(deliverer.client.send(request, meant.timeout).await)
+    Ok(exchange(deliverer, request, work).await)
 }
 
 /// Until that is over, the fault has been taken out of the config, or the daemon stops.

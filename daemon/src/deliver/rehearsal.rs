@@ -9,6 +9,7 @@ use super::client::Outgoing;
 use super::envelope;
 use super::outgoing::outgoing;
 use super::stages::{Guests, Stop};
+use crate::delivery::trace::Trace;
 use crate::plan::Planned;
 use crate::store::{Lease, Store};
 use crate::telemetry::Metrics;
@@ -22,7 +23,8 @@ pub async fn rehearse(
     now: Timestamp,
 ) -> Result<Outgoing, Stop> {
     let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
-    let guests = Guests::of(store, metrics, planned, lease);
+    let mut trace = Trace::default();
+    let mut guests = Guests::of(store, metrics, planned, lease, &mut trace);
     guests.filter(&envelope).await?;
     let message = guests.transform(envelope).await?;
     Ok(outgoing(planned, message, &lease.event.id.to_string(), now))
