@@ -122,6 +122,7 @@ impl Daemon {
             Err(problems) => return Err(StartError::config(loaded, problems)),
         };
         let told = first_reload(&loaded);
+        told.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let plan = first_plan(&*store, config, guests).await?;
         drill::pass(Point::StartPlanned);
         let token = Token::in_store(&plan.config.store.path).map_err(anyhow::Error::from)?;
@@ -274,7 +275,6 @@ fn look_at_once(standing: &mut Standing) {
 fn first_reload(loaded: &Loaded) -> Reload {
     let (changes, restart_needed, problems) = (Vec::new(), Vec::new(), Vec::new());
     let (state, loaded_at, warnings) = (ReloadState::Ok, clock::now(), loaded.warnings.clone());
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let hashes = Arc::new(loaded.hashes());
     Reload { state, loaded_at, changes, restart_needed, warnings, problems, hashes }
 }
