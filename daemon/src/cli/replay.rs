@@ -113,6 +113,9 @@ fn request(args: &Args) -> Result<Map<String, Value>, Failure> {
         args::event_id(text)
             .map_err(|wrong| Failure::Usage(format!("`{text}`: {wrong}; a folder goes with `--expect`")))
     };
+    if args.until.is_some() && args.since.is_none() {
+        return Err(Failure::Usage("`--until` goes with `--since`".to_owned()));
+    }
     let ids = args.what.iter().map(id).collect::<Result<Vec<_>, _>>()?;
     if !ids.is_empty() {
         body.insert("events".to_owned(), ids.into());
@@ -206,22 +209,14 @@ mod tests {
 
     #[test]
     fn exactly_one_way_to_choose() {
-        for line in [
-            "",
-            "--to a",
-            "7 --since 1h",
-            "--missed a --failed b",
-            "--since nonsense",
-            "--since 0s",
-            "7 --until 1h",
-        ] {
-            assert!(parse(line).is_err(), "{line}");
-        }
-        for line in
-            ["7 --update", "7 --expect --set payload.a=1", "--since 1h --expect", "dir --expect --dry-run"]
+        for line in ["", "--to a", "7 --since 1h", "--missed a --failed b", "--since nonsense", "--since 0s"]
         {
             assert!(parse(line).is_err(), "{line}");
         }
+        for line in ["7 --update", "7 --expect --set payload.a=1", "dir --expect --dry-run"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        assert!(request(&parse("7 --until 1h").unwrap()).is_err());
         let refused = request(&parse("tests/webhooks").unwrap()).unwrap_err().to_string();
         assert!(refused.ends_with("a folder goes with `--expect`"), "{refused}");
     }
