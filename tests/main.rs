@@ -24,6 +24,7 @@ mod filters;
 mod full_disk;
 mod guards;
 mod history;
+mod makes_plugins;
 mod orders;
 mod read_only_disk;
 mod reloads;

@@ -2,7 +2,7 @@
 //!
 //! Only this folder knows wasmtime. The contract is `plugins/wit`; how a file becomes
 //! something that runs is `plugin/load.rs`, who gets which instance `plugin/entry.rs`,
-//! what stops a call `plugin/limits.rs`.
+//! what stops a call `plugin/limits.rs`, what keeps a file from the compiler `plugin/weigh.rs`.
 
 use std::sync::Arc;
 
@@ -14,9 +14,13 @@ use crate::event::Event;
 mod answer;
 mod bindings;
 mod call;
+mod code;
+mod compile;
 mod engine;
 mod entry;
+mod facts;
 mod failure;
+mod foreign;
 mod guest;
 mod instance;
 mod limits;
@@ -26,6 +30,7 @@ mod seats;
 mod tests;
 mod text;
 mod ticker;
+mod weigh;
 
 pub use call::Call;
 pub use entry::Entry;

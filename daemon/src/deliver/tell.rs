@@ -7,6 +7,7 @@ use crate::delivery::{Outcome, Standing};
 use crate::event::EventId;
 use crate::plan::Planned;
 use crate::store::Next;
+use crate::telemetry::shell::quoted;
 
 /// What came of a delivery, and how the subscription stood before and after.
 pub(super) struct Told<'a> {
@@ -57,7 +58,8 @@ fn standing_changed(told: &Told<'_>) {
         (None, Some(disabled)) => tracing::warn!(
             subscription.name = name,
             reason = disabled.reason,
-            "disabled; mend the callback, then `trackrelay enable {name}`"
+            "disabled; mend the callback, then `trackrelay enable {}`",
+            quoted(name)
         ),
         _ if before.pending.is_none() && after.pending.is_some() => {
             let said = told.next.reason.as_deref().unwrap_or_default();
