@@ -23,7 +23,10 @@ fn every_help_has_an_example() {
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
         seen += 1;
     }
-    assert_eq!(seen, 28, "trackrelay itself, 24 commands, two of `secret` and `upstream plan`");
+    assert_eq!(
+        seen, 32,
+        "trackrelay itself, 25 commands, two of `secret`, `upstream plan`, three of `plugin`"
+    );
 }
 
 #[test]
