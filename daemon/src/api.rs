@@ -16,10 +16,11 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
-use crate::clock::Now;
+use crate::clock::{self, Now};
 use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
+use crate::event::EventId;
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::{Handler, Question, Token};
 use crate::source::Seen;
@@ -28,6 +29,7 @@ use crate::telemetry::shell::quoted;
 use crate::validate::Pinger;
 
 mod edit;
+mod events;
 mod replay;
 mod status;
 mod subscriptions;
@@ -105,6 +107,11 @@ impl Handler for Api {
         if let ["webhooks", "api", "v1", steps @ ..] = steps.as_slice() {
             return self.webhooks(steps, &question).await;
         }
+        match (&question.method, steps.as_slice()) {
+            (&Method::GET, ["api", "events"]) => return self.events(question.query).await,
+            (&Method::GET, ["api", "events", event]) => return self.event(event).await,
+            _ => {}
+        }
         let Question { method, path, query, body, .. } = question;
         let reply = match (&method, steps.as_slice()) {
             (&Method::GET, ["api", "status"]) => Ok(self.status()),
@@ -181,6 +188,12 @@ fn unknown(plan: &Plan, name: &str) -> String {
     }
 }
 
+/// The event of a step of a path.
+fn event_id(step: &str) -> Result<EventId, Refusal> {
+    let text = decode(step);
+    text.parse().map(EventId).map_err(|_| Refusal::bad(format!("`{text}` is no event id")))
+}
+
 /// A path step without its percent encoding.
 fn decode(step: &str) -> String {
     percent_decode_str(step).decode_utf8_lossy().into_owned()
@@ -191,6 +204,19 @@ fn query_value(query: Option<&str>, key: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes())
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.into_owned())
+}
+
+/// A moment of the past: "1h" ago, or a time in RFC 3339.
+fn moment_of(key: &str, text: &str) -> Result<Timestamp, Refusal> {
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
+    }
+    let ago = humantime::parse_duration(text).map_err(|_| {
+        Refusal::bad(format!(
+            "`{key}`: `{text}` is neither a duration like `1h` nor a time like `2025-09-10T08:00:00Z`"
+        ))
+    })?;
+    clock::now().checked_sub(ago).map_err(|_| Refusal::bad(format!("`{key}`: `{text}` is too long ago")))
 }
 
 /// When a pending subscription is tried next, if the machine stays awake.

@@ -15,10 +15,12 @@ pub mod change;
 pub mod check;
 pub mod client;
 pub mod demo;
+pub mod difference;
 pub mod disable;
 pub mod doctor;
 pub mod edit;
 pub mod enable;
+pub mod events;
 pub mod failure;
 #[cfg(test)]
 pub mod fake;
@@ -27,6 +29,8 @@ pub mod invocation;
 pub mod list;
 pub mod output;
 pub mod plugin;
+pub mod record;
+pub mod recording;
 pub mod reload;
 pub mod replay;
 pub mod reply;
@@ -81,8 +85,10 @@ pub enum Command {
     Status(status::Args),
     List(list::Args),
     Send(send::Args),
+    Events(events::Args),
     Why(why::Args),
     Replay(replay::Args),
+    Record(record::Args),
     Test(test::Args),
     Validate(validate::Args),
     Verify(verify::Args),
@@ -137,8 +143,10 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Status(args) => wait(status::run(args, here)),
         Command::List(args) => wait(list::run(args, here)),
         Command::Send(args) => wait(send::run(args, here)),
+        Command::Events(args) => wait(events::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
+        Command::Record(args) => wait(record::run(args, here)),
         Command::Test(args) => wait(test::run(args, here)),
         Command::Validate(args) => wait(validate::run(args, here)),
         Command::Enable(args) => wait(enable::run(args, here)),

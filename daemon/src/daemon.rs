@@ -122,6 +122,7 @@ impl Daemon {
             Err(problems) => return Err(StartError::config(loaded, problems)),
         };
         let told = first_reload(&loaded);
+        told.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let plan = first_plan(&*store, config, guests).await?;
         drill::pass(Point::StartPlanned);
         let token = Token::in_store(&plan.config.store.path).map_err(anyhow::Error::from)?;

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Secret, Subscription, ValidationMode};
-use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
-use crate::event::{Action, Entity};
+use crate::config::faults::Fault;
+use crate::config::{Config, Faults, Secret, Subscription, ValidationMode};
+use crate::delivery::{MadeSecret, Order, Standing, Status, SubscriptionId};
+use crate::event::{Action, Entity, EventId};
 use crate::plugin::Plugin;
 use crate::sign::{Key, Signer};
 use crate::store::Enrolled;
@@ -58,6 +59,16 @@ impl Planned {
     pub fn proposed(id: SubscriptionId, meant: Subscription, secret: Secret, workspace_id: i64) -> Planned {
         let signer = Signer::new(&meant.signatures, &secret);
         Planned { id, meant, secret, signer, entries: Entries::default(), workspace_id }
+    }
+
+    /// What its delivery of an event must stay in order with. One that an injected fault will have
+    /// overtaken stands in a lane of its own, so that others can pass.
+    pub fn order_of(&self, event: EventId) -> Order {
+        let overtaken = |faults: &Faults| faults.strikes(Fault::Reorder, event, 1);
+        match self.meant.faults.as_ref().is_some_and(overtaken) {
+            true => Order::None,
+            false => self.meant.order,
+        }
     }
 
     /// Whether its callback has proved itself, or need not.

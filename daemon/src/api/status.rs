@@ -60,6 +60,7 @@ impl Api {
             "validation_code_url": self.pinger.url_to_open(planned, &standing),
             "last_error": last_error(planned, &standing),
             "retry_at": next_try(&standing),
+            "faults": planned.meant.faults.as_ref().map(ToString::to_string),
             "url_callback": planned.meant.url_text,
             "event_filters": filters,
         })

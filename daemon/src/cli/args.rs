@@ -34,6 +34,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write it like 500ms, 90s, 1h or 2d".to_owned())
 }
 
+/// A moment of the past, as the text that was given: the daemon counts back from its own clock.
+pub fn past(text: &str) -> Result<String, String> {
+    match (duration(text), text.parse::<jiff::Timestamp>()) {
+        (Ok(Duration::ZERO), _) => Err("must be longer than nothing".to_owned()),
+        (Ok(_), _) | (_, Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write it like 90s, 1h or 2d, or as a time like 2025-09-10T08:00:00Z".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

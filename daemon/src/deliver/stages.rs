@@ -23,7 +23,7 @@ pub enum Stop {
     Skipped(String),
     /// A plugin failed and `on_plugin_error = "hold"`.
     Held(String),
-    /// A plugin failed and `on_plugin_error = "drop"`.
+    /// A plugin failed and `on_plugin_error = "drop"`, or a fault was injected.
     Dropped(String),
 }
 

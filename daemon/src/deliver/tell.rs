@@ -28,7 +28,7 @@ pub(super) fn tell(told: &Told<'_>) {
         }
         Err(Stop::Held(reason) | Stop::Dropped(reason)) => {
             let outcome = told.next.outcome.as_str();
-            tracing::warn!(subscription.name = name, event.id = %event, outcome, reason, "a plugin failed");
+            tracing::warn!(subscription.name = name, event.id = %event, outcome, reason, "not sent");
         }
     }
     standing_changed(told);

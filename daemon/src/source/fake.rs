@@ -20,6 +20,7 @@ use crate::config::{
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::{Entity, EventId};
 use crate::plan::{Guests, Plan};
+use crate::store::find::Find;
 use crate::store::{
     Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
     Seq, Store, Take, Verdict, Waiting,
@@ -139,6 +140,9 @@ impl Store for FakeStore {
         panic!("{NOT_ASKED}")
     }
     async fn page(&self, _: Option<Seq>, _: usize) -> Result<Page> {
+        panic!("{NOT_ASKED}")
+    }
+    async fn find(&self, _: &Find, _: Option<Seq>, _: usize) -> Result<Page> {
         panic!("{NOT_ASKED}")
     }
     async fn queued(&self, _: SubscriptionId, _: Timestamp, _: Range<usize>) -> Result<Queued> {
