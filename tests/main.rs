@@ -31,6 +31,7 @@ mod signs;
 mod speaks_track;
 mod storms;
 mod survives;
+mod tail;
 mod tidy;
 mod transforms;
 mod validates;

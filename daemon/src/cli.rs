@@ -25,6 +25,7 @@ pub mod fake;
 pub mod init;
 pub mod invocation;
 pub mod list;
+pub mod live;
 pub mod output;
 pub mod reload;
 pub mod replay;
@@ -36,6 +37,7 @@ pub mod schema;
 pub mod secret;
 pub mod send;
 pub mod status;
+pub mod tail;
 pub mod test;
 pub mod upstream;
 pub mod validate;
@@ -80,6 +82,7 @@ pub enum Command {
     Status(status::Args),
     List(list::Args),
     Send(send::Args),
+    Tail(tail::Args),
     Why(why::Args),
     Replay(replay::Args),
     Test(test::Args),
@@ -135,6 +138,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Status(args) => wait(status::run(args, here)),
         Command::List(args) => wait(list::run(args, here)),
         Command::Send(args) => wait(send::run(args, here)),
+        Command::Tail(args) => wait(tail::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
         Command::Test(args) => wait(test::run(args, here)),

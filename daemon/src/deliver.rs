@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::{self, Now};
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
+use crate::feed::Feed;
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
@@ -26,7 +27,7 @@ use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
 use rule::Tried;
 use stages::Stop;
-use tell::{Told, tell};
+use tell::{Told, tell, tell_feed};
 use timers::Timers;
 
 pub mod client;
@@ -61,6 +62,7 @@ struct Deliverer {
     plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     flights: Flights,
     complaints: Complaints,
     /// Asks for a look at a subscription at a later time.
@@ -75,14 +77,25 @@ pub async fn run(
     mut plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
     let mut timers = Timers::default();
     let (flights, complaints, tracker) = (Flights::default(), Complaints::default(), TaskTracker::new());
     let watched = plan.clone();
-    let parts =
-        Deliverer { store, plan: watched, client, metrics, flights, complaints, later, tracker, cancel };
+    let parts = Deliverer {
+        store,
+        plan: watched,
+        client,
+        metrics,
+        feed,
+        flights,
+        complaints,
+        later,
+        tracker,
+        cancel,
+    };
     let deliverer = Arc::new(parts);
     deliverer.fill_all().await;
     loop {
@@ -118,7 +131,7 @@ impl Deliverer {
         let (lease, planned) = (&work.lease, &work.planned);
         let now = clock::now();
         let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
-        let guests = stages::Guests::of(&self.store, &self.metrics, planned, lease);
+        let guests = stages::Guests::of(&self.store, &self.metrics, &self.feed, planned, lease);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message, &lease.event.id.to_string(), now);
@@ -282,7 +295,8 @@ impl Deliverer {
     /// Has the rule applied to the answer, and all of it written down together.
     async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Option<Attempt>) {
         let Work { lease, planned, generation, .. } = work;
-        let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
+        let (event, replay) = (Arc::clone(&lease.event), lease.replay);
+        let place = (event.created_at, event.id);
         let tried = Tried { delivery: lease.delivery, place, generation };
         let (now, jitter) = (Now::read(), rand::random_range(0.8..1.2));
         let decided = OnceLock::new();
@@ -295,14 +309,19 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
+        let tried_now = attempt.clone();
         match self.store.settle(lease, attempt, now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
-                tell(&Told { planned: &planned, event, carried, next, before: &before, after: &after });
+                let (planned, event, attempt) = (&*planned, &*event, tried_now.as_ref());
+                let told =
+                    Told { planned, event, replay, attempt, carried, next, before: &before, after: &after };
+                tell(&told);
+                tell_feed(&self.feed, &told, &now);
                 match next.outcome {
                     Outcome::Pending => {}
-                    Outcome::Held => self.release_if_mended(&planned).await,
+                    Outcome::Held => self.release_if_mended(planned).await,
                     ended => self.metrics.delivery_ended(planned.name(), ended.as_str()),
                 }
             }
@@ -310,7 +329,7 @@ impl Deliverer {
             Err(store::Error::UnknownSubscription(_)) => {}
             Err(error) => {
                 self.metrics.store_failed(error.kind());
-                tracing::error!(subscription.name = planned.name(), event.id = %event, %error,
+                tracing::error!(subscription.name = planned.name(), event.id = %event.id, %error,
                     "failed to write an outcome; the delivery is made again after a restart");
             }
         }
@@ -356,6 +375,7 @@ mod tests {
             plan: watch::channel(Arc::new(plan)).1,
             client: Client::default(),
             metrics: Arc::new(Metrics::new()),
+            feed: Feed::default(),
             flights: Flights::default(),
             complaints: Complaints::default(),
             later: mpsc::unbounded_channel().0,

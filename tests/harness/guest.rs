@@ -21,6 +21,8 @@ pub enum Guest {
     Recurses,
     /// Answers with an error.
     Errs,
+    /// Delivers these too, and says so in its log.
+    Logs,
 }
 
 impl Guest {
@@ -54,6 +56,7 @@ impl Guest {
             }
             Guest::Recurses => "(call $deep)",
             Guest::Errs => "(return (i32.const 2048))",
+            Guest::Logs => "(call $log (i32.const 1) (i32.const 2064) (i32.const 12))",
         }
     }
 }
@@ -64,6 +67,7 @@ impl Guest {
 fn text(bad: &str) -> String {
     format!(
         r#"(module
+          (import "track:relay/host@0.1.0" "log" (func $log (param i32 i32 i32)))
           (memory (export "memory") 32)
           ;; At 2048: the result `error("out of sorts")`.
           (data (i32.const 2048) "\01\00\00\00\10\08\00\00\0c\00\00\00")

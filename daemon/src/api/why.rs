@@ -92,14 +92,10 @@ fn unmatched<'a>(past: &'a PastEvent, met: &'a RouteSummary) -> impl Iterator<It
     let (entity, action) = (past.event.entity, past.event.action);
     let apart = move |route: &&crate::plan::Route| !route.matches(entity, action);
     met.subscriptions.iter().filter(apart).map(move |route| {
-        let filters = route.event_filters.join("\", \"");
         json!({
             "subscription": route.name,
             "outcome": "skipped_filter",
-            "reason": format!(
-                "event_filters [\"{filters}\"] ({}:{}) do not match {entity}.{action}",
-                route.file.display(), route.line
-            ),
+            "reason": route.mismatch(format_args!("{entity}.{action}")),
             "at": past.arrived_at,
             "attempts": [],
         })

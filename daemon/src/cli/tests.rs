@@ -23,7 +23,7 @@ fn every_help_has_an_example() {
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
         seen += 1;
     }
-    assert_eq!(seen, 26, "trackrelay itself, 22 commands, two of `secret` and `upstream plan`");
+    assert!(seen > 26, "found only {seen} of trackrelay itself, its commands and theirs");
 }
 
 #[test]

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use crate::config::OnPluginError;
 use crate::delivery::Outcome;
 use crate::drill::{self, Point};
+use crate::feed::{About, Feed, Logged, News};
 use crate::plan::Planned;
-use crate::plugin::{Failure, Input, Keep, Message, Reshape};
+use crate::plugin::{Failure, Input, Keep, Line, Message, Reshape};
 use crate::store::{Lease, Next, Store};
 use crate::telemetry::Metrics;
 
@@ -38,6 +39,7 @@ impl Stop {
 /// The plugins of one subscription, about to be shown one event.
 pub struct Guests<'a> {
     metrics: &'a Metrics,
+    feed: &'a Feed,
     planned: &'a Planned,
     lease: &'a Lease,
     previous: Arc<dyn Fn() -> Option<Bytes> + Send + Sync>,
@@ -47,6 +49,7 @@ impl<'a> Guests<'a> {
     pub fn of(
         store: &Arc<dyn Store>,
         metrics: &'a Metrics,
+        feed: &'a Feed,
         planned: &'a Planned,
         lease: &'a Lease,
     ) -> Guests<'a> {
@@ -57,15 +60,16 @@ impl<'a> Guests<'a> {
                 None
             })
         };
-        Guests { metrics, planned, lease, previous: Arc::new(previous) }
+        Guests { metrics, feed, planned, lease, previous: Arc::new(previous) }
     }
 
     pub async fn filter(&self, envelope: &Bytes) -> Result<(), Stop> {
         for entry in &self.planned.entries.filters {
             drill::pass(Point::PluginCalled);
-            let verdict = entry.check(self.input(envelope)).await.answer;
+            let call = entry.check(self.input(envelope)).await;
             drill::pass(Point::PluginAnswered);
-            match verdict {
+            self.tell_log(entry.plugin(), call.lines);
+            match call.answer {
                 Ok(Keep::Deliver) => {}
                 Ok(Keep::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
                 Err(failure) => self.failed(entry.plugin(), failure)?,
@@ -78,7 +82,9 @@ impl<'a> Guests<'a> {
         let content_type = "application/json".to_owned();
         let mut message = Message { body: envelope, content_type, headers: Vec::new() };
         for entry in &self.planned.entries.transforms {
-            match entry.apply(self.input(&message.body)).await.answer {
+            let call = entry.apply(self.input(&message.body)).await;
+            self.tell_log(entry.plugin(), call.lines);
+            match call.answer {
                 Ok(Reshape::Unchanged) => {}
                 Ok(Reshape::Replace(new)) => message = new,
                 Ok(Reshape::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
@@ -91,6 +97,21 @@ impl<'a> Guests<'a> {
     fn input(&self, json: &Bytes) -> Input {
         let (event, previous) = (Arc::clone(&self.lease.event), Arc::clone(&self.previous));
         Input { event, json: json.clone(), previous }
+    }
+
+    /// For who listens just now.
+    fn tell_log(&self, plugin: &str, lines: Vec<Line>) {
+        for Line { level, text } in lines {
+            self.feed.tell(|| {
+                News::Log(Logged {
+                    about: About::of(&self.lease.event),
+                    subscription: self.planned.name().to_owned(),
+                    plugin: plugin.to_owned(),
+                    level: level.as_str().into(),
+                    text,
+                })
+            });
+        }
     }
 
     fn failed(&self, plugin: &str, Failure(said): Failure) -> Result<(), Stop> {
