@@ -110,6 +110,49 @@ fn another_url_has_to_prove_itself_anew() {
 }
 
 #[test]
+fn who_adds_one_hears_how_its_first_ping_went() {
+    let receiver = Receiver::start();
+    let gate = Gate::default();
+    let held = gate.clone();
+    receiver.answer(move |request, _| match request.path.as_str() {
+        "/mute" => Answer::status(200),
+        "/slow" => Answer::proper(request).when(&held),
+        _ => Answer::proper(request),
+    });
+    let relay = Relay::start("");
+    for name in ["echo", "mute", "slow"] {
+        std::fs::write(relay.path(name), crate::harness::SECRET).unwrap();
+    }
+    let add = |name: &str| {
+        let secret = relay.path(name);
+        relay.cli(&[
+            "add",
+            name,
+            "--url",
+            &receiver.url(name),
+            "--event",
+            "*.*",
+            "--secret-file",
+            secret.to_str().unwrap(),
+        ])
+    };
+    assert_eq!(add("echo").stdout, "echo: enabled\n", "its echo is waited for");
+    let mute = add("mute");
+    let url = relay.subscription("mute")["validation_code_url"].as_str().unwrap().to_owned();
+    let command = format!("trackrelay validate mute --config {}", relay.config().display());
+    for said in ["mute: not_validated\n", "(it answered without the validation code)", &url, &command] {
+        assert!(mute.stdout.contains(said), "{mute:?}");
+    }
+    // What answers too late for the command is told of as it stands.
+    let slow = add("slow");
+    assert!(slow.stdout.contains("has not answered yet; until then events wait"), "{slow:?}");
+    gate.open();
+    relay.wait_for_status("slow", "enabled");
+    let moved = relay.cli(&["edit", "echo", "--set", &format!("url_callback={}", receiver.url("mute"))]);
+    assert!(moved.stdout.contains("echo: not_validated\n") && moved.stdout.contains(&url[..40]), "{moved:?}");
+}
+
+#[test]
 fn validation_off_skips_it() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.table("all"));

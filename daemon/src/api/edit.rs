@@ -123,7 +123,7 @@ impl Api {
         keyed(&fields)?;
         let edit = Edit::Add { name: name.clone(), fields };
         self.edit(Wish::Edit { edit, secret: None }).await?;
-        self.stands(&name)
+        self.stands(&name).await
     }
 
     pub(super) async fn change(&self, name: &str, body: &Bytes) -> Reply {
@@ -132,7 +132,7 @@ impl Api {
         keyed(&fields)?;
         let after = rename.clone().unwrap_or_else(|| name.clone());
         self.edit(Wish::Edit { edit: Edit::Change { name, rename, fields }, secret: None }).await?;
-        self.stands(&after)
+        self.stands(&after).await
     }
 
     /// Of one that is in no file any more, it ends what still waits.
@@ -190,8 +190,11 @@ impl Api {
         answered.await.map_err(|_| stopping())?
     }
 
-    fn stands(&self, name: &str) -> Reply {
-        Ok(self.subscription(&*self.subscription_of(name)?))
+    /// How it stands once its endpoint has been asked, if it has to be.
+    async fn stands(&self, name: &str) -> Reply {
+        let planned = self.subscription_of(name)?;
+        self.pinger.first_over(&planned).await;
+        Ok(self.subscription(&planned))
     }
 }
 

@@ -15,8 +15,9 @@ use crate::config::load::main_file;
 /// Add a subscription
 ///
 /// Writes a table at the end of the main config file; everything else in it stays as it is.
-/// When the command returns, events are sent there, or wait until the endpoint is validated.
-/// Without a secret one is made: `trackrelay secret show NAME` prints it.
+/// Its endpoint is asked at once whether it wants events; if it does not answer as it should,
+/// this says what to do.
+/// Without a secret one is made; `trackrelay secret show NAME` prints it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,7 +63,7 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let edit = Edit::Add { name: args.name.clone(), fields };
     match (change::make(Change::Edit(edit), here).await?, args.json) {
         (Done::Live(reply), true) => output::document(&reply.json::<serde_json::Value>()?),
-        (Done::Live(reply), false) => output::facts(&render(&reply.json()?)),
+        (Done::Live(reply), false) => output::facts(&render(&reply.json()?, here)),
         (Done::Alone(_), true) => output::document(&json!({ "name": args.name })),
         (Done::Alone(_), false) => output::facts(&format!("{}: added", output::clean(&args.name))),
     }

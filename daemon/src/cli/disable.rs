@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::args;
 use crate::cli::client::Target;
-use crate::cli::enable::render;
+use crate::cli::enable::line;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output;
@@ -32,6 +32,6 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let reply = here.daemon()?.post(&target, &json!({})).await?;
     match args.json {
         true => output::document(&reply.json::<serde_json::Value>()?),
-        false => output::facts(&render(&reply.json()?)),
+        false => output::facts(&line(&reply.json()?)),
     }
 }

@@ -77,7 +77,7 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let edit = Edit::Change { name: args.name, rename: args.rename, fields };
     match (change::make(Change::Edit(edit), here).await?, args.json) {
         (Done::Live(reply), true) => output::document(&reply.json::<serde_json::Value>()?),
-        (Done::Live(reply), false) => output::facts(&render(&reply.json()?)),
+        (Done::Live(reply), false) => output::facts(&render(&reply.json()?, here)),
         (Done::Alone(_), true) => output::document(&json!({ "name": after })),
         (Done::Alone(_), false) => output::facts(&format!("{}: changed", output::clean(&after))),
     }

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, clean, styled};
 use crate::cli::reply::Subscription;
-use crate::cli::status::status_style;
+use crate::cli::status::{note, status_style};
 
 /// Enable a subscription
 ///
@@ -38,7 +38,7 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let reply = enable(&here.daemon()?, &args, here).await?;
     match args.json {
         true => output::document(&reply.json::<serde_json::Value>()?),
-        false => output::facts(&render(&reply.json()?)),
+        false => output::facts(&render(&reply.json()?, here)),
     }
 }
 
@@ -54,8 +54,15 @@ async fn enable(client: &Client, args: &Args, here: &Invocation) -> Result<Reply
     reply.accepted()
 }
 
-/// How the subscription stands now.
-pub fn render(subscription: &Subscription) -> String {
+/// How the subscription stands now and, where it gets nothing, what to do next.
+pub fn render(subscription: &Subscription, here: &Invocation) -> String {
+    let note = note(subscription, here, crate::clock::now());
+    let note = note.map(|note| format!("\n  {}", clean(&note))).unwrap_or_default();
+    format!("{}{note}", line(subscription))
+}
+
+/// The same in a line, for who knows why.
+pub fn line(subscription: &Subscription) -> String {
     let status = styled(status_style(subscription.status), subscription.status.as_str());
     let waiting = match subscription.pending {
         0 => String::new(),
@@ -95,14 +102,22 @@ mod tests {
 
     #[test]
     fn says_how_it_stands_and_what_waits() {
-        let subscription = |pending: u64| -> Subscription {
+        let here = Invocation::with_env(None, |_| None);
+        let subscription = |status: &str, pending: u64| -> Subscription {
             serde_json::from_value(json!({
-                "name": "slack", "status": "enabled", "pending": pending, "delivered": 0, "failed_attempts": 0,
+                "name": "slack", "status": status, "pending": pending, "delivered": 0, "failed_attempts": 0,
                 "url_callback": "http://127.0.0.1:3000/", "event_filters": [],
             }))
             .unwrap()
         };
-        assert_eq!(output::plain(&render(&subscription(0))), "slack: enabled");
-        assert_eq!(output::plain(&render(&subscription(1))), "slack: enabled, 1 event waiting");
+        let said = |status, pending| output::plain(&render(&subscription(status, pending), &here));
+        assert_eq!(said("enabled", 0), "slack: enabled");
+        assert_eq!(said("enabled", 1), "slack: enabled, 1 event waiting");
+        assert_eq!(
+            said("not_validated", 0),
+            "slack: not_validated\n  its endpoint is asked for the validation code and has not answered yet; \
+             until then events wait; run `trackrelay validate slack`"
+        );
+        assert_eq!(output::plain(&line(&subscription("disabled", 1))), "slack: disabled, 1 event waiting");
     }
 }

@@ -136,10 +136,12 @@ pub fn note(subscription: &Subscription, here: &Invocation, now: Timestamp) -> O
             let command = here.command(&["validate", name]);
             let url = subscription.validation_code_url.as_deref();
             let url = url.map(|url| format!(", or open {url}")).unwrap_or_default();
-            let met = subscription.last_error.as_ref().map(|met| format!(" ({met})")).unwrap_or_default();
-            Some(format!(
-                "its endpoint has not answered with the validation code{met}, so it gets no events; run `{command}`{url}"
-            ))
+            let met = match &subscription.last_error {
+                Some(met) => format!("its endpoint has not answered with the validation code ({met}), so it gets no events"),
+                // Nothing has been met before the first PING is over.
+                None => "its endpoint is asked for the validation code and has not answered yet; until then events wait".to_owned(),
+            };
+            Some(format!("{met}; run `{command}`{url}"))
         }
         Status::Disabled => {
             let reason = subscription.disabled_reason.as_deref().unwrap_or("disabled in the config");
@@ -193,7 +195,10 @@ mod tests {
                 "has_pending_events": pending > 0, "pending": pending, "held": u64::from(name == "held"),
                 "delivered": 12, "failed_attempts": if name == "away" { 0 } else { 3 },
                 "validation_code_url": (name == "fresh").then_some("http://127.0.0.1:7717/v/1/2/ab"),
-                "last_error": trouble.then_some("connection refused"),
+                "last_error": match name {
+                    "fresh" => Some("it answered 404"),
+                    _ => trouble.then_some("connection refused"),
+                },
                 "retry_at": trouble.then_some("2025-09-10T10:04:00Z"), "disabled_reason": reason, "url_callback": "http://127.0.0.1:3000/toggl",
                 "event_filters": ["time_entry.*"],
             })
@@ -232,7 +237,7 @@ plain  enabled              0         12  http://127.0.0.1:3000/toggl
 slack  disabled             4         12  http://127.0.0.1:3000/toggl
   3 attempts failed in a row, the last with 500; run `trackrelay enable slack`
 fresh  not_validated        1         12  http://127.0.0.1:3000/toggl
-  its endpoint has not answered with the validation code, so it gets no events; \
+  its endpoint has not answered with the validation code (it answered 404), so it gets no events; \
 run `trackrelay validate fresh`, or open http://127.0.0.1:7717/v/1/2/ab
 slow   pending              2         12  http://127.0.0.1:3000/toggl
   connection refused; 3 failed attempts in a row; next try in 56s (2025-09-10 10:04:00Z)

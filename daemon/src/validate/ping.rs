@@ -1,10 +1,11 @@
 //! One PING: its code, its request, and what the answer says.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use rand::RngExt;
+use tokio::sync::Notify;
 
 use super::{elapsed_ms, mark_validated};
 use crate::clock;
@@ -17,6 +18,10 @@ use crate::plugin::Message;
 use crate::store::{Error, Store};
 use crate::track::{Refused, Wanted};
 
+/// How long a first PING is waited for: long enough for whoever answers, short enough for a
+/// person at a terminal. An endpoint that takes longer is told of as one that is still asked.
+const FIRST: Duration = Duration::from_secs(3);
+
 /// Sends PINGs. Cheap to clone.
 #[derive(Clone)]
 pub struct Pinger {
@@ -25,6 +30,8 @@ pub struct Pinger {
     feed: Feed,
     /// `http://<tcp as bound>/webhooks/api/v1/validate`
     validate_url: Arc<str>,
+    /// Told whenever a PING is over and written down.
+    over: Arc<Notify>,
 }
 
 /// What came of a PING.
@@ -60,7 +67,7 @@ pub(super) fn met(answered: &Result<StatusCode, SendError>) -> String {
 impl Pinger {
     pub fn new(store: Arc<dyn Store>, client: Client, feed: Feed, bound: std::net::SocketAddr) -> Pinger {
         let validate_url = format!("http://{bound}/webhooks/api/v1/validate").into();
-        Pinger { store, client, feed, validate_url }
+        Pinger { store, client, feed, validate_url, over: Arc::default() }
     }
 
     pub fn store(&self) -> &dyn Store {
@@ -98,7 +105,19 @@ impl Pinger {
         if validated {
             mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
         }
-        Ok(Pinged { answered: answered.map(|answer| answer.status), validated, ms })
+        let answered = answered.map(|answer| answer.status);
+        if !validated {
+            let said = met(&answered);
+            // Unless the callback has opened the validation URL meanwhile.
+            let tell = |standing: &mut Standing| {
+                let open = standing.proposed.as_mut().filter(|proposed| proposed.validated_at.is_none());
+                if let Some(proposed) = open {
+                    proposed.said = Some(said.clone());
+                }
+            };
+            self.store.set_standing(planned.id, &tell).await?;
+        }
+        Ok(Pinged { answered, validated, ms })
     }
 
     /// The subscription stays as it is: forgets what a `probe` found.
@@ -125,7 +144,28 @@ impl Pinger {
         } else {
             self.mark_asked(planned, met(&answered)).await?;
         }
+        self.over.notify_waiters();
         Ok(Pinged { answered, validated: before || echoed, ms })
+    }
+
+    /// Waits until the first PING since a subscription came or changed is over, within reason:
+    /// until then nobody can say how it stands.
+    pub async fn first_over(&self, planned: &Planned) {
+        let standing = || self.store.standing(planned.id).unwrap_or_default();
+        let open = |standing: &Standing| {
+            planned.meant.enabled && !planned.validated(standing) && !standing.validation.asked
+        };
+        let first = async {
+            loop {
+                // Listened for before the look, so that nothing falls between.
+                let over = self.over.notified();
+                if !open(&standing()) {
+                    return;
+                }
+                over.await;
+            }
+        };
+        drop(tokio::time::timeout(FIRST, first).await);
     }
 
     async fn send(&self, planned: &Planned, code: Option<&str>) -> Result<Answered, SendError> {
