@@ -71,7 +71,7 @@ fn a_misbehaving_plugin_holds_its_own_lane_and_releases_it_when_mended() {
 /// What the reason names, so that an author finds the key.
 fn word(guest: Guest) -> &'static str {
     match guest {
-        Guest::Good | Guest::Logs => "",
+        Guest::Good => "",
         Guest::Loops => "time",
         Guest::Traps => "unreachable",
         Guest::EatsMemory => "memory",

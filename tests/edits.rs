@@ -222,11 +222,12 @@ fn what_would_not_load_is_refused_and_nothing_is_written() {
     let add = |name: &'static str, url: &'static str, filter: &'static str| {
         vec!["add", name, "--url", url, "--event", filter, "--disabled"]
     };
-    let table: [(Vec<&str>, &str); 9] = [
+    let table: [(Vec<&str>, &str); 10] = [
         (add("b", "ftp://127.0.0.1/", "tag.*"), "has the scheme `ftp`"),
         (add("b", "http://127.0.0.1/", "tga.*"), "unknown entity `tga`; did you mean `tag`?"),
         (add("a", "http://127.0.0.1/", "tag.*"), "`a` exists already"),
         (vec!["edit", "a", "--set", "timeout=soon"], "timeout"),
+        (vec!["edit", "a", "--set", "event_filters=tag.*"], "found text; put `[` and `]` around it"),
         (vec!["edit", "a", "--set", "timeuot=1s"], "did you mean `timeout`?"),
         (vec!["edit", "a", "--set", "event_filters=[\"tag.*\", \"tag.*\"]"], "appears more than once"),
         (vec!["edit", "a", "--unset", "url_callback"], "url_callback"),

@@ -71,7 +71,11 @@ fn writes_need_a_json_content_type() {
     assert_eq!(post(&relay, &[]).status, 415, "none at all");
     assert_eq!(post(&relay, &[("content-type", "application/json; charset=utf-8")]).status, 202);
     assert_eq!(post(&relay, &[JSON, ("content-encoding", "gzip")]).status, 415);
-    assert_eq!(relay.metric(r#"trackrelay_requests_refused_total{reason="content_encoding"}"#), Some(1.0));
+    let packed = [JSON, ("content-encoding", "gzip")];
+    let refused =
+        Sender::tcp(&relay).request("POST", "/webhooks/api/v1/subscriptions/1", &packed, b"\x1f\x8b");
+    assert!(refused.status == 415 && refused.refusal().contains("not compressed"), "{}", refused.text());
+    assert_eq!(relay.metric(r#"trackrelay_requests_refused_total{reason="content_encoding"}"#), Some(2.0));
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_broken_save_keeps_the_last_good_set_and_shows_everywhere() {
     let status = relay.wait_until("the config is stale", |status| status["config"]["state"] == "stale");
     let errors = status["config"]["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 3, "all at once, plugins too: {status:#}");
-    assert!(errors[2].to_string().contains("is not a WebAssembly file"), "{status:#}");
+    assert!(errors[2].to_string().contains("is text, not a WebAssembly file"), "{status:#}");
     assert!(errors[0]["line"].as_i64().unwrap() > 5 && errors[0]["column"].is_i64(), "{status:#}");
     assert_eq!(errors[0]["hint"], "did you mean `retry`?", "{status:#}");
     assert!(relay.log().contains("retri"), "the log tells");

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::receiver::signature;
+use crate::harness::receiver::{Request, signature};
 use crate::harness::{Answer, Curl, Gate, Receiver, Relay, SECRET, curl, event, wait_until};
 
 const NO_ACCESS: &str = "User not found/accessible for workspace";
@@ -185,11 +185,12 @@ fn a_client_that_knows_only_track_is_served_from_create_to_delete() {
 #[test]
 fn every_documented_refusal_is_said_and_changes_nothing() {
     let receiver = Receiver::start();
-    receiver.answer(|request, _| match request.path.as_str() {
+    let manners = |request: &Request, _: usize| match request.path.as_str() {
         "/teapot" => Answer::status(418),
         "/moved" => Answer::status(302),
         _ => Answer::proper(request),
-    });
+    };
+    receiver.answer(manners);
     let relay = Relay::start(&format!("limit = \"starter\"\n{USERS}"));
     let ana = Curl::with_token(&relay, "token-of-ana");
     let first = ana.ask("POST", WORKSPACE, Some(&wish("first", &receiver.url("a")).to_string())).ok();
@@ -251,12 +252,16 @@ fn every_documented_refusal_is_said_and_changes_nothing() {
         ("POST", WORKSPACE, url("teapot"), 400, answered("teapot", "418 instead of 200")),
         ("POST", WORKSPACE, url("moved"), 400, answered("moved", "302 instead of 200")),
         ("PUT", &one, url("teapot"), 400, answered("teapot", "418 instead of 2xx")),
+        ("PATCH", &one, "{}".to_owned(), 400, "`enabled` is missing; it must be true or false".to_owned()),
         ("POST", WORKSPACE, with(new(), "description", json!("other")), 400, taken("other")),
         ("PUT", &one, with(new(), "description", json!("other")), 400, taken("other")),
         ("PUT", &missing, new().to_string(), 404, not_there.clone()),
         ("PATCH", &missing, enable.clone(), 404, not_there.clone()),
         ("DELETE", &missing, String::new(), 404, not_there.clone()),
+        ("GET", "/subscriptions/7", String::new(), 403, NO_ACCESS.to_owned()),
         ("POST", "/subscriptions/7", new().to_string(), 403, NO_ACCESS.to_owned()),
+        ("PUT", "/subscriptions/7/1", new().to_string(), 403, NO_ACCESS.to_owned()),
+        ("PATCH", "/subscriptions/7/1", enable.clone(), 403, NO_ACCESS.to_owned()),
         ("DELETE", "/subscriptions/7/1", String::new(), 403, NO_ACCESS.to_owned()),
         ("POST", "/ping/7/1", String::new(), 403, NO_ACCESS.to_owned()),
     ]);
@@ -276,6 +281,19 @@ fn every_documented_refusal_is_said_and_changes_nothing() {
     };
     table.iter().for_each(refused);
 
+    // PATCH asks the URL that is there.
+    receiver.answer_all(418);
+    refused(&("PATCH", &two, enable.clone(), 400, answered("b", "418 instead of 200")));
+    receiver.stop();
+    let failed = format!(
+        "URL endpoint {} request failed with error: connection refused, nothing listens on 127.0.0.1:{}",
+        receiver.url("b"),
+        receiver.port()
+    );
+    refused(&("PATCH", &two, enable.clone(), 400, failed));
+    receiver.start_again();
+    receiver.answer(manners);
+
     // Two are enabled now, which is the limit.
     ana.ask("PATCH", &two, Some(&enable)).ok();
     let third = with(new(), "enabled", json!(false));
@@ -286,6 +304,8 @@ fn every_documented_refusal_is_said_and_changes_nothing() {
     refused(&("POST", WORKSPACE, wish("more", &receiver.url("teapot")).to_string(), 400, full.clone()));
     refused(&("PATCH", &third, enable.clone(), 400, full.clone()));
     refused(&("PUT", &third, new().to_string(), 400, full));
+    let by_hand = relay.cli(&["enable", "new"]);
+    assert!(by_hand.code == 1 && by_hand.stderr.contains("already reached the limit of 2"), "{by_hand:?}");
     assert_eq!(receiver.pings().len(), pings, "the limit is looked at before anybody is asked");
 
     ana.ask("PATCH", &two, Some(r#"{"enabled":false}"#)).ok();
@@ -456,6 +476,11 @@ fn a_new_secret_signs_at_once_and_goes_where_the_old_one_was() {
         let ping = receiver.pings().pop().unwrap();
         assert_eq!(ping.header(SIGNATURE).unwrap(), signature("another", &ping.body), "{name}");
     }
+    // What no library of Standard Webhooks could decode is no secret for it.
+    let edited = relay.cli(&["edit", "kept", "--set", "signatures=[\"track\", \"standard-webhooks\"]"]);
+    assert_eq!(edited.code, 0, "{edited:?}");
+    let garbled = put("kept", "whsec_%");
+    assert!(garbled.status == 400 && garbled.body.contains("not base64"), "{garbled:?}");
     let refused = put("env", "another");
     assert_eq!(refused.status, 409);
     assert!(refused.json().as_str().unwrap().contains("HOOK_SECRET"), "{refused:?}");

@@ -108,6 +108,7 @@ fn foreign_things_have_one_home() {
     let homes = [
         ("rusqlite", "store/"),
         ("wasmtime", "plugin/"),
+        ("wasmparser", "plugin/"),
         ("toml_edit", "config/edit"),
         ("toml_parser", "config/edit"),
         ("notify::", "daemon/"),

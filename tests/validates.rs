@@ -152,6 +152,44 @@ fn who_adds_one_hears_how_its_first_ping_went() {
     assert!(moved.stdout.contains("echo: not_validated\n") && moved.stdout.contains(&url[..40]), "{moved:?}");
 }
 
+/// As Track's page has them, each with its reason: for people, for scripts, for monitoring.
+#[test]
+fn every_status_is_told_with_its_reason() {
+    let receiver = Receiver::start();
+    receiver.answer(|request, _| Answer::status(if request.path == "/fine" { 200 } else { 404 }));
+    let tables = [
+        receiver.table("fine"),
+        receiver.table("slow") + "retry = [\"1h\"]\n",
+        table(&receiver, "mute"),
+        receiver.table("off") + "enabled = false\n",
+        receiver.table("failed") + "disable_after = 1\n",
+    ];
+    let relay = Relay::start(&tables.concat());
+    receiver.wait_for_pings(1);
+    first_event_not_kept_by(&relay, "mute");
+    for (name, status, label, said, help) in [
+        ("fine", "enabled", "", "", ""),
+        ("slow", "pending", "failed_attempt", "answered 404", "next try in"),
+        ("mute", "not_validated", "no_code", "404", "trackrelay validate mute"),
+        ("off", "disabled", "config", "`enabled = false`", "trackrelay enable off"),
+        ("failed", "disabled", "failures", "answered 404", "trackrelay enable failed"),
+    ] {
+        let state = relay.wait_for_status(name, status);
+        assert!(state["status_reason"].as_str().unwrap_or_default().contains(said), "{state}");
+        let series = format!(
+            "trackrelay_subscription_status{{subscription=\"{name}\",status=\"{status}\",reason=\"{label}\"}}"
+        );
+        assert_eq!(relay.metric(&series), Some(1.0), "{series}");
+        for command in ["list", "status"] {
+            let told = relay.cli(&[command]).stdout;
+            let (_, of_it) =
+                told.split_once(&format!("\n{name} ")).unwrap_or_else(|| panic!("{name}: {told}"));
+            let note = of_it.lines().nth(1).filter(|line| line.starts_with("  ")).unwrap_or_default();
+            assert!(note.contains(said) && note.contains(help), "{name}: {told}");
+        }
+    }
+}
+
 #[test]
 fn validation_off_skips_it() {
     let receiver = Receiver::start();
@@ -164,10 +202,14 @@ fn validation_off_skips_it() {
 /// Sends events until one is no longer kept waiting: the answer to the PING has been noted.
 /// Returns its id.
 fn first_event_not_kept(relay: &Relay) -> i64 {
+    first_event_not_kept_by(relay, "all")
+}
+
+fn first_event_not_kept_by(relay: &Relay, name: &str) -> i64 {
     let mut id = 400;
     wait_until("the PING's answer counts", || {
         id += 1;
         relay.send(&event("tag.created", id));
-        (relay.decision(id, "all")["outcome"] == "skipped_not_validated").then_some(id)
+        (relay.decision(id, name)["outcome"] == "skipped_not_validated").then_some(id)
     })
 }

@@ -25,6 +25,7 @@ use crate::plan::{Plan, Planned, Reload};
 use crate::server::{Handler, Question, Token};
 use crate::source::Seen;
 use crate::store::{self, Store};
+use crate::telemetry::shell::quoted;
 use crate::validate::Pinger;
 
 mod edit;
@@ -156,7 +157,7 @@ impl Api {
     /// Why a delivery to this subscription does not go out right now, if it is not just on
     /// its way.
     fn what_it_waits_for(&self, planned: &Planned) -> Option<String> {
-        let (name, standing) = (planned.name(), self.store.standing(planned.id)?);
+        let (name, standing) = (quoted(planned.name()), self.store.standing(planned.id)?);
         match (planned.status(&standing), &standing.pending) {
             (Status::Disabled, _) => Some(format!("waits until `trackrelay enable {name}`")),
             (Status::NotValidated, _) => {

@@ -197,6 +197,18 @@ pub struct PluginLimits {
     pub output: usize,
 }
 
+impl PluginLimits {
+    /// What a config may say at least: from one tick of the plugins' clock, one page of WASM
+    /// memory and an answer that is an answer.
+    pub const LEAST: PluginLimits =
+        PluginLimits { time: Duration::from_millis(1), memory: 64 << 10, output: 1 << 10 };
+
+    /// And at most. A call holds a thread and its lane as long as it runs; an interpreter with
+    /// its libraries needs less memory; an HTTP body stays in memory while it is sent.
+    pub const MOST: PluginLimits =
+        PluginLimits { time: Duration::from_secs(10), memory: 256 << 20, output: 16 << 20 };
+}
+
 impl Default for PluginLimits {
     fn default() -> Self {
         PluginLimits { time: Duration::from_millis(50), memory: 32 << 20, output: 1 << 20 }

@@ -9,11 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, Now};
+use crate::delivery::trace::Trace;
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::feed::Feed;
@@ -27,7 +29,7 @@ use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
 use rule::Tried;
 use stages::Stop;
-use tell::{Told, tell, tell_feed};
+use tell::{Told, brief, tell, tell_feed};
 use timers::Timers;
 
 pub mod client;
@@ -36,6 +38,7 @@ pub mod envelope;
 mod flights;
 pub mod outgoing;
 pub mod pace;
+pub mod record;
 pub mod rule;
 pub mod stages;
 mod tell;
@@ -127,17 +130,17 @@ pub async fn run(
 
 impl Deliverer {
     /// The way of one delivery to its callback.
-    async fn carry(&self, work: &Work) -> Result<Sent, Stop> {
+    async fn carry(&self, work: &Work, now: Timestamp, trace: &mut Trace) -> Result<Sent, Stop> {
         let (lease, planned) = (&work.lease, &work.planned);
-        let now = clock::now();
         let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
-        let guests = stages::Guests::of(&self.store, &self.metrics, &self.feed, planned, lease);
+        let mut guests = stages::Guests::of(&self.store, &self.metrics, &self.feed, planned, lease, trace);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message, &lease.event.id.to_string(), now);
         drill::pass(Point::SendBegun);
-        let answered = self.client.send(request, planned.meant.timeout).await;
+        let (answered, exchange) = self.client.exchange(request, planned.meant.timeout).await;
         drill::pass(Point::SendAnswered);
+        trace.exchange = Some(exchange);
         Ok(sent(answered, clock::now()))
     }
 
@@ -274,26 +277,19 @@ impl Deliverer {
     /// failed attempt of this delivery and nobody else's trouble.
     async fn attempt(&self, work: Work) {
         let (at, started) = (clock::now(), Instant::now());
-        let carried = AssertUnwindSafe(self.carry(&work)).catch_unwind().await;
+        let mut trace = Trace::default();
+        let carried = AssertUnwindSafe(self.carry(&work, at, &mut trace)).catch_unwind().await;
         let carried = carried.unwrap_or_else(|_| Ok(Sent::panicked()));
         let took = started.elapsed();
         if let Ok(sent) = &carried {
             self.metrics.attempt_made(work.planned.name(), sent.answer.word(), took);
         }
-        // A look at a callback that is not there uses up no attempt, and is none.
-        let counts = |sent: &&Sent| !rule::is_pause(&sent.answer, &work.planned.meant);
-        let attempt = carried.as_ref().ok().filter(counts).map(|sent| Attempt {
-            n: work.lease.attempts + 1,
-            at,
-            status: sent.status,
-            error: sent.error(),
-            ms: took.as_millis() as u64,
-        });
+        let attempt = attempt(&work, at, &carried, took, trace);
         self.settle(work, &carried, attempt).await;
     }
 
     /// Has the rule applied to the answer, and all of it written down together.
-    async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Option<Attempt>) {
+    async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Attempt) {
         let Work { lease, planned, generation, .. } = work;
         let (event, replay) = (Arc::clone(&lease.event), lease.replay);
         let place = (event.created_at, event.id);
@@ -309,12 +305,12 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
-        let tried_now = attempt.clone();
-        match self.store.settle(lease, attempt, now.wall, &verdict).await {
+        let brief = brief(&self.feed, &attempt);
+        match self.store.settle(lease, Some(attempt), now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
-                let (planned, event, attempt) = (&*planned, &*event, tried_now.as_ref());
+                let (planned, event, attempt) = (&*planned, &*event, brief.as_ref());
                 let told =
                     Told { planned, event, replay, attempt, carried, next, before: &before, after: &after };
                 tell(&told);
@@ -345,55 +341,30 @@ impl Deliverer {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::config::fixture;
-    use crate::delivery::Order;
-    use crate::event::{EventId, read};
-    use crate::plan::Guests;
-    use crate::store::memory::MemoryStore;
-    use crate::store::{Arrival, Routed};
-
-    const RECEIVED: &str = r#"{"metadata":{"action":"created","model":"tag","tag_id":7},"payload":{}}"#;
-
-    /// With one event that waits for the one subscription there is.
-    async fn deliverer() -> (Deliverer, SubscriptionId) {
-        let store = MemoryStore::default();
-        let meant = fixture::subscription("a");
-        let enrolled = store.enroll(std::slice::from_ref(&meant.name), clock::now()).await.unwrap();
-        let subscription = enrolled[0].id;
-        let plan = Plan::new(1, Arc::new(fixture::config(vec![meant])), Guests::none(1), enrolled);
-        let event = read::restore(EventId(1), "2026-01-02T03:04:05Z", 5, Bytes::from(RECEIVED)).unwrap();
-        let wanted = Routed { subscription, order: Order::Entity, outcome: Outcome::Pending, reason: None };
-        let (event, arrived_at) = (Arc::new(event), clock::now());
-        store.append(vec![Arrival { event, arrived_at, plan: 1, routed: vec![wanted] }]).await.unwrap();
-        let deliverer = Deliverer {
-            store: Arc::new(store),
-            plan: watch::channel(Arc::new(plan)).1,
-            client: Client::default(),
-            metrics: Arc::new(Metrics::new()),
-            feed: Feed::default(),
-            flights: Flights::default(),
-            complaints: Complaints::default(),
-            later: mpsc::unbounded_channel().0,
-            tracker: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-        };
-        (deliverer, subscription)
+/// What is written down of a try. A look at a callback that is not there uses up no attempt,
+/// and is none; nor is what a plugin stopped.
+fn attempt(
+    work: &Work,
+    at: Timestamp,
+    carried: &Result<Sent, Stop>,
+    took: Duration,
+    mut trace: Trace,
+) -> Attempt {
+    let sent = carried.as_ref().ok();
+    let counts = sent.is_some_and(|sent| !rule::is_pause(&sent.answer, &work.planned.meant));
+    if let (Some(exchange), Some(sent)) = (&mut trace.exchange, sent) {
+        exchange.excerpt.clone_from(&sent.excerpt);
     }
-
-    /// Else a delivery that has just failed would go out again at once, and not even count.
-    #[tokio::test]
-    async fn what_was_decided_from_an_older_standing_is_not_tried() {
-        let (deliverer, one) = deliverer().await;
-        let seen = deliverer.store.standing(one).unwrap().generation;
-        let closed = |standing: &mut Standing| standing.generation += 1;
-        deliverer.store.set_standing(one, &closed).await.unwrap();
-        assert!(deliverer.take(one, Take::Heads(1), seen).await.unwrap().is_none());
-        let taken = deliverer.take(one, Take::Heads(1), seen + 1).await.unwrap();
-        assert_eq!(taken.map(|leases| leases.len()), Some(1), "it waits as before");
+    trace.cut();
+    Attempt {
+        n: if counts { work.lease.attempts + 1 } else { 0 },
+        at,
+        status: sent.and_then(|sent| sent.status),
+        error: sent.and_then(Sent::error),
+        ms: took.as_millis() as u64,
+        trace: Some(trace),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Due;
 use crate::event::{Entity, Event, EventId};
+use trace::Trace;
+
+pub mod trace;
 
 /// Track's `subscription_id`. Given once per name by the store, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,10 +135,11 @@ impl Outcome {
     }
 }
 
-/// One try at a delivery.
+/// One try at a delivery, or one that ended before it was any: a plugin stopped it, or
+/// nobody was there and `when_unreachable = "wait"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counts from 1 within the delivery.
+    /// Counts from 1 within the delivery; 0 for one that is none.
     pub n: u32,
     pub at: Timestamp,
     /// The HTTP status, when there was an answer.
@@ -143,6 +147,22 @@ pub struct Attempt {
     /// What went wrong, when something did.
     pub error: Option<String>,
     pub ms: u64,
+    /// None in history that an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
+}
+
+impl Attempt {
+    /// Whether it is one of the delivery's attempts.
+    pub fn counts(&self) -> bool {
+        self.n > 0
+    }
+}
+
+/// Adds a try to those before it. What was none is kept only until the next.
+pub fn add_try(tries: &mut Vec<Attempt>, next: Option<Attempt>) {
+    tries.retain(Attempt::counts);
+    tries.extend(next);
 }
 
 /// What became of one event for one subscription: a line of `why`.
@@ -155,7 +175,19 @@ pub struct Decision {
     /// When the outcome was reached.
     pub at: Timestamp,
     pub replay: bool,
-    pub attempts: Vec<Attempt>,
+    /// With what came of the last look at it, if that was no attempt, at their end.
+    pub tries: Vec<Attempt>,
+}
+
+impl Decision {
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.tries[..self.tries.len() - usize::from(self.stopped().is_some())]
+    }
+
+    /// The last look at it, if that was no attempt.
+    pub fn stopped(&self) -> Option<&Attempt> {
+        self.tries.last().filter(|last| !last.counts())
+    }
 }
 
 /// A secret made here. Stored as it is, printed never.

@@ -2,20 +2,25 @@
 //!
 //! Only this folder knows wasmtime. The contract is `plugins/wit`; how a file becomes
 //! something that runs is `plugin/load.rs`, who gets which instance `plugin/entry.rs`,
-//! what stops a call `plugin/limits.rs`.
+//! what stops a call `plugin/limits.rs`, what keeps a file from the compiler `plugin/weigh.rs`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use crate::delivery::trace::{Level, Line, Stage};
 use crate::event::Event;
 
 mod answer;
 mod bindings;
 mod call;
+mod code;
+mod compile;
 mod engine;
 mod entry;
+mod facts;
 mod failure;
+mod foreign;
 mod guest;
 mod instance;
 mod limits;
@@ -25,8 +30,9 @@ mod seats;
 mod tests;
 mod text;
 mod ticker;
+mod weigh;
 
-pub use call::{Call, Level, Line};
+pub use call::Call;
 pub use entry::Entry;
 pub use load::{Host, LoadError, Plugin};
 
@@ -38,22 +44,6 @@ pub struct Input {
     pub json: Bytes,
     /// Answers the plugin's `previous()`; called at most once per event and stage, may block.
     pub previous: Arc<dyn Fn() -> Option<Bytes> + Send + Sync>,
-}
-
-/// Which list of a subscription an entry stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Filter,
-    Transform,
-}
-
-impl Stage {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Stage::Filter => "filter",
-            Stage::Transform => "transform",
-        }
-    }
 }
 
 /// A filter's word.

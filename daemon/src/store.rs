@@ -232,7 +232,7 @@ pub trait Store: Send + Sync + 'static {
     /// memory, never waits.
     fn give_back(&self, leases: Vec<Lease>);
 
-    /// Ends a lease: the attempt (if one was made), the standing as `verdict` changes it and
+    /// Ends a lease: the attempt (or what was none, see there), the standing as `verdict` changes it and
     /// the delivery's next step are written together. Returns the new standing once the
     /// outcome is certain to be written unless the process dies; it does not wait for the disk.
     async fn settle(

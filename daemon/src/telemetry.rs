@@ -10,6 +10,7 @@ use tracing_subscriber::filter::ParseError;
 
 pub mod complaint;
 pub mod metrics;
+pub mod shell;
 
 pub use complaint::Complaint;
 pub use metrics::Metrics;

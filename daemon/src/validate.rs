@@ -17,6 +17,7 @@ use crate::delivery::{Standing, SubscriptionId};
 use crate::feed::{Feed, News};
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Store};
+use crate::telemetry::shell::quoted;
 
 mod ping;
 
@@ -118,7 +119,8 @@ fn report(pinger: &Pinger, planned: &Planned, pinged: &Pinged, round: usize) {
         tracing::warn!(
             subscription.name = name,
             "not validated, so it gets no events: {said}; it must echo `validation_code`, \
-             or run `trackrelay validate {name}`{or_open}, or set `validation = \"off\"`"
+             or run `trackrelay validate {}`{or_open}, or set `validation = \"off\"`",
+            quoted(name)
         );
     } else {
         tracing::debug!(subscription.name = name, said, "still not validated");

@@ -69,6 +69,24 @@ fn a_secret_is_replaced_where_it_lives() {
     }
 }
 
+/// Track goes on signing with the old one, so a source must not change along.
+#[test]
+fn a_file_that_is_not_its_own_is_left_alone() {
+    let receiver = Receiver::start();
+    let source = "[source.track]\nsecret = { file = \"a.key\" }\n";
+    let mut relay = Relay::prepare(&(table(&receiver, "secret = { file = \"./a.key\" }\n") + source));
+    fs::write(relay.path("a.key"), SECRET).unwrap();
+    relay.start_again();
+    for daemon in [true, false] {
+        let refused = relay.cli(&["secret", "rotate", "a"]);
+        assert!(refused.code == 1 && refused.stderr.contains("`source.track.secret` uses"), "{refused:?}");
+        assert_eq!(fs::read_to_string(relay.path("a.key")).unwrap(), SECRET);
+        if daemon {
+            relay.stop();
+        }
+    }
+}
+
 #[test]
 fn the_environment_is_out_of_reach() {
     let receiver = Receiver::start();

@@ -21,8 +21,6 @@ pub enum Guest {
     Recurses,
     /// Answers with an error.
     Errs,
-    /// Delivers these too, and says so in its log.
-    Logs,
 }
 
 impl Guest {
@@ -30,12 +28,7 @@ impl Guest {
 
     /// The file of a filter that behaves like this.
     pub fn wasm(self) -> Vec<u8> {
-        let mut module = wat::parse_str(text(self.instructions())).unwrap();
-        let mut wit = Resolve::default();
-        let (package, _) = wit.push_dir(repository("plugins/wit")).unwrap();
-        let world = wit.select_world(&[package], Some("filter-plugin")).unwrap();
-        wit_component::embed_component_metadata(&mut module, &wit, world, StringEncoding::UTF8).unwrap();
-        module
+        filter(&text("", self.instructions()))
     }
 
     /// Puts the file in its place in one step, as a build tool should.
@@ -56,19 +49,43 @@ impl Guest {
             }
             Guest::Recurses => "(call $deep)",
             Guest::Errs => "(return (i32.const 2048))",
-            Guest::Logs => "(call $log (i32.const 1) (i32.const 2064) (i32.const 12))",
         }
     }
+}
+
+/// The file of a filter that logs `saw it` on every event; on bad ones it says why it gives up.
+pub fn talker() -> Vec<u8> {
+    let import = r#"(import "track:relay/host@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
+    let say = |level: u8, at: u16, length: usize| {
+        format!("(call $log (i32.const {level}) (i32.const {at}) (i32.const {length}))")
+    };
+    let (saw, last) = ("saw it", "index out of bounds at src/lib.rs:7");
+    let bad = format!("{} unreachable", say(3, 3200, last.len()));
+    let (text, always) = (text(import, &bad), say(1, 3072, saw.len()));
+    let text = text.replacen(";; always", &always, 1);
+    let data = format!("(data (i32.const 3072) \"{saw}\") (data (i32.const 3200) \"{last}\")");
+    filter(&text.replacen(";; data", &data, 1))
+}
+
+/// A module of text with the contract of a filter.
+fn filter(text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).unwrap();
+    let mut wit = Resolve::default();
+    let (package, _) = wit.push_dir(repository("plugins/wit")).unwrap();
+    let world = wit.select_world(&[package], Some("filter-plugin")).unwrap();
+    wit_component::embed_component_metadata(&mut module, &wit, world, StringEncoding::UTF8).unwrap();
+    module
 }
 
 /// A filter by hand. Memory up to 4096 is zero but for one text, and zero is the answer
 /// "ok, deliver" of both functions; what the host passes in is laid down from 65536 on
 /// and forgotten at the end of each call.
-fn text(bad: &str) -> String {
+fn text(import: &str, bad: &str) -> String {
     format!(
         r#"(module
-          (import "track:relay/host@0.1.0" "log" (func $log (param i32 i32 i32)))
+          {import}
           (memory (export "memory") 32)
+          ;; data
           ;; At 2048: the result `error("out of sorts")`.
           (data (i32.const 2048) "\01\00\00\00\10\08\00\00\0c\00\00\00")
           (data (i32.const 2064) "out of sorts")
@@ -85,6 +102,7 @@ fn text(bad: &str) -> String {
             (param $id i32) (param $digits i32) (param i32 i32 i32 i32)
             (param i32 i64 i32 i64 i32 i64) (param i32 i32 i32 i32) (result i32)
             (global.set $top (i32.const 65536))
+            ;; always
             (if (i32.eq (local.get $digits) (i32.const 3)) (then {bad}))
             (i32.const 1024)))"#
     )

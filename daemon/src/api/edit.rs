@@ -16,6 +16,7 @@ use crate::config::edit::{self, Edit, Field, SecretHome};
 use crate::config::{Config, Problem, Secret};
 use crate::plan::Reload;
 use crate::store;
+use crate::telemetry::shell::quoted;
 
 /// A change that is to be made as a whole or not at all.
 #[derive(Clone, Debug)]
@@ -47,13 +48,19 @@ pub enum NotEdited {
     #[error("subscription `{0}` exists already; take another name")]
     Exists(String),
     #[error(
-        "{0} of an earlier subscription `{1}` still wait; `trackrelay rm {1}` ends them, or take another name"
+        "{0} of an earlier subscription `{1}` still wait; `trackrelay rm {word}` ends them, or take another name",
+        word = quoted(.1)
     )]
     Waits(u64, String),
     #[error(
         "the secret of `{name}` comes from the environment variable `{variable}`; change it where the daemon is started, and restart the daemon"
     )]
     Environment { name: String, variable: String },
+    /// Whatever else reads that file would take the new secret for its own.
+    #[error(
+        "the secret of `{name}` stands in `{}`, which `{other}` uses as well; give `{name}` a file of its own first, or write the new one into that file, which changes it for both", .file.display()
+    )]
+    Shared { name: String, file: PathBuf, other: String },
     #[error("`{}` is no TOML file of the config", .0.display())]
     Foreign(PathBuf),
     /// The config as it would be.
@@ -79,6 +86,7 @@ impl NotEdited {
             | NotEdited::Exists(_)
             | NotEdited::Waits(..)
             | NotEdited::Environment { .. }
+            | NotEdited::Shared { .. }
             | NotEdited::Broken(_)
             | NotEdited::NotLoaded => StatusCode::CONFLICT,
         }

@@ -68,6 +68,10 @@ impl Api {
         } else {
             serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?
         };
+        // Whatever keeps the file from being changed, a limit above all, is told before anybody is asked.
+        if !planned.meant.enabled {
+            self.rehearse(enabled_in_file(&planned, true)).await?;
+        }
         if !enable.force {
             let pinged = self.pinger.ping(&planned).await?;
             if let Some(refused) = pinged.refusal(&planned.meant.url_text, Wanted::Any2xx) {
@@ -110,9 +114,7 @@ impl Api {
 
     /// Writes `enabled` into the file and waits until that is live.
     pub(super) async fn write_enabled(&self, planned: &Planned, enabled: bool) -> Result<(), NotEdited> {
-        let (name, fields) = (planned.name().to_owned(), vec![Field::new("enabled", enabled)]);
-        let edit = Edit::Change { name, rename: None, fields };
-        self.edit(Wish::Edit { edit, secret: None }).await?;
+        self.edit(enabled_in_file(planned, enabled)).await?;
         Ok(())
     }
 
@@ -120,4 +122,9 @@ impl Api {
         let now: Option<Arc<Planned>> = self.plan().get(planned.id).cloned();
         Ok(self.subscription(now.as_deref().unwrap_or(planned)))
     }
+}
+
+fn enabled_in_file(planned: &Planned, enabled: bool) -> Wish {
+    let (name, fields) = (planned.name().to_owned(), vec![Field::new("enabled", enabled)]);
+    Wish::Edit { edit: Edit::Change { name, rename: None, fields }, secret: None }
 }

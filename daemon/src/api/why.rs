@@ -80,8 +80,11 @@ fn line(decision: &Decision, plan: &Plan, met: &RouteSummary) -> Value {
         "outcome": decision.outcome,
         "reason": decision.reason,
         "at": decision.at,
-        "attempts": decision.attempts,
+        "attempts": decision.attempts(),
     });
+    if let Some(stopped) = decision.stopped() {
+        line["stopped"] = json!(stopped);
+    }
     if decision.replay {
         line["replay"] = json!(true);
     }

@@ -176,7 +176,7 @@ transform = [{ plugin = "match", config = { "payload.billable" = true } }]
         let said: Vec<_> = loaded.problems().iter().map(|one| (place(one), one.message.as_str())).collect();
         let expected = [
             ((6, 10), "is not the pinned file: its SHA-256 is"),
-            ((8, 8), "is not a WebAssembly file"),
+            ((8, 8), "is text, not a WebAssembly file"),
             ((11, 1), "unknown key `limts`"),
             ((13, 16), "`url_callback` has the scheme `ftp`"),
             ((18, 5), "plugin `match` refuses its config in `a`: no condition"),

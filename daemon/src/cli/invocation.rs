@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::runtime::{self, Env, Runtime};
+use crate::telemetry::shell::quoted;
 
 /// Other daemons that a message names; more would drown it.
 const MAX_OTHERS: usize = 4;
@@ -102,15 +103,6 @@ fn folder_hint(config: &Path) -> Option<String> {
         let (folder, within) = (config.display(), quoted(&within.to_string_lossy()));
         format!("`{folder}` is a folder; name the file in it, such as `--config {within}`")
     })
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

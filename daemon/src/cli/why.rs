@@ -201,6 +201,7 @@ bo: skipped_rights at 2025-09-10 08:00:01Z
             status,
             error: error.map(str::to_owned),
             ms: 5,
+            trace: None,
         };
         let table = [
             (attempt(Some(200), None), "200 in 5 ms"),

@@ -14,7 +14,7 @@ use toml_edit::Document;
 
 use layout::Layout;
 use patch::Patch;
-pub use secret::SecretHome;
+pub use secret::{SecretHome, users_of};
 
 mod layout;
 mod list;

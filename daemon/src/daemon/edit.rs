@@ -152,7 +152,10 @@ fn changed(
         match SecretHome::of(file, &edit::text(file)?, &name) {
             SecretHome::Store => prepared.steps.push(Step::secret(&name, &secret)),
             SecretHome::Table => fields.push(Field::new("secret", secret.reveal())),
-            SecretHome::File(path) => prepared.drafts.push(secret_file(path, &secret)?),
+            SecretHome::File(path) => {
+                own(&path, &name, known)?;
+                prepared.drafts.push(secret_file(path, &secret)?);
+            }
             SecretHome::Environment(variable) => return Err(NotEdited::Environment { name, variable }),
         }
     }
@@ -174,6 +177,19 @@ fn removed(name: String, known: Known<'_>) -> Result<Prepared, NotEdited> {
 fn draft(file: &Path, edit: &Edit, known: Known<'_>) -> Result<Draft, NotEdited> {
     let expected = known.hashes.get(file).map(String::as_str).unwrap_or_default();
     Ok(edit::draft(file, edit, expected)?)
+}
+
+/// A file that something else reads too, a source above all, is not for one subscription to
+/// change.
+fn own(secret: &Path, name: &str, known: Known<'_>) -> Result<(), NotEdited> {
+    for file in known.hashes.keys() {
+        let others = edit::users_of(secret, file, &edit::text(file)?);
+        let other = others.into_iter().find(|other| *other != format!("subscription.{name}.secret"));
+        if let Some(other) = other {
+            return Err(NotEdited::Shared { name: name.to_owned(), file: secret.to_owned(), other });
+        }
+    }
+    Ok(())
 }
 
 /// The file keeps its last line break, or goes on without one.

@@ -3,24 +3,27 @@
 //! went wrong is put into words in `client/explain.rs`.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, header};
+use hyper::{HeaderMap, Request, Response, StatusCode, Version, body::Incoming, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::delivery::trace::{Exchange, micros};
 use dial::{Dialer, Patient};
 use line::Tap;
 use patience::Patience;
+use trail::Way;
 
 pub mod dial;
 mod explain;
 mod line;
 mod patience;
+mod trail;
 
 /// Connections kept open to a callback between deliveries: as many as lanes run at once
 /// by default, several times over.
@@ -89,45 +92,74 @@ struct Pools<C> {
 #[derive(Clone, Copy)]
 enum Stage {
     Asked,
-    Answered(StatusCode),
+    Answered(Head),
+}
+
+/// The beginning of an answer.
+#[derive(Clone, Copy)]
+struct Head {
+    status: StatusCode,
+    version: Version,
+    came: Duration,
 }
 
 impl Client {
     /// One exchange, whole: connecting, sending, and reading the answer fit into `timeout`.
-    pub async fn send(&self, mut request: Outgoing, timeout: Duration) -> Result<Answered, SendError> {
-        let target = Target::of(&request);
+    pub async fn send(&self, request: Outgoing, timeout: Duration) -> Result<Answered, SendError> {
+        self.exchange(request, timeout).await.0
+    }
+
+    /// The same, and how it went.
+    pub async fn exchange(
+        &self,
+        mut request: Outgoing,
+        timeout: Duration,
+    ) -> (Result<Answered, SendError>, Exchange) {
+        let (target, begun) = (Target::of(&request), Instant::now());
         let patience = Patience::with(&mut request);
         let (again, tap) = (request.clone(), Tap::on(&mut request));
-        let mut stage = Stage::Asked;
+        let (mut stage, mut way) = (Stage::Asked, None);
         let exchange = async {
             let response = tokio::select! {
-                response = self.request(request, again, &tap) => response,
+                response = self.request(request, again, &tap, &mut way) => response,
                 () = patience.ended() => return Err(explain::no_end_of_informing(&target)),
             };
             let response = response.map_err(|error| explain::failure(&error, &target))?;
-            stage = Stage::Answered(response.status());
+            stage = Stage::Answered(Head::of(&response, begun.elapsed()));
             read(response).await
         };
-        let ended = tokio::time::timeout(timeout, exchange).await;
-        ended.unwrap_or_else(|_| {
+        let (ended, noted) = trail::follow(tokio::time::timeout(timeout, exchange)).await;
+        let answered = ended.unwrap_or_else(|_| {
             // Whatever keeps an answer from coming, the next request is not to meet it too.
             let connected = tap.poison();
             Err(SendError::TimedOut(explain::timeout(timeout, stage, connected, &target)))
-        })
+        });
+        let way = way.unwrap_or_else(|| tap.way());
+        let mut exchange = trail::exchange(way, tap.dialed(), noted, begun.elapsed());
+        if let Stage::Answered(head) = stage {
+            (exchange.first_byte_us, exchange.http) = (Some(micros(head.came)), trail::http(head.version));
+        }
+        (answered, exchange)
     }
 
     /// Sends a request, once more on a fresh connection if the first turns out to have been
-    /// closed since it was last used: that is nobody's refusal.
+    /// closed since it was last used: that is nobody's refusal. Says which way it went.
     async fn request(
         &self,
         request: Outgoing,
         again: Outgoing,
         tap: &Tap,
+        way: &mut Option<Way>,
     ) -> Result<Response<Incoming>, PoolError> {
         match self.dispatch(request, false).await {
-            Err(error) if explain::went_unread(&error) => self.dispatch(again, true).await,
-            Err(error) if explain::broke_off(&error) && tap.was_reused() => self.dispatch(again, true).await,
+            Err(error)
+                if explain::went_unread(&error) || explain::broke_off(&error) && tap.way() == Way::Kept =>
+            {
+                *way = Some(Way::Again);
+                self.dispatch(again, true).await
+            }
             sent => {
+                *way = Some(tap.way());
                 tap.answered();
                 sent
             }
@@ -181,6 +213,12 @@ fn builder(idle: usize) -> hyper_util::client::legacy::Builder {
         .http2_initial_stream_window_size(KEPT as u32)
         .http2_initial_connection_window_size(WINDOW);
     builder
+}
+
+impl Head {
+    fn of(response: &Response<Incoming>, came: Duration) -> Head {
+        Head { status: response.status(), version: response.version(), came }
+    }
 }
 
 /// Where a request goes, for people.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::record::{self, Word};
 use crate::config::OnPluginError;
 use crate::delivery::Outcome;
+use crate::delivery::trace::Trace;
 use crate::drill::{self, Point};
 use crate::feed::{About, Feed, Logged, News};
 use crate::plan::Planned;
-use crate::plugin::{Failure, Input, Keep, Line, Message, Reshape};
+use crate::plugin::{Call, Entry, Failure, Input, Keep, Line, Message, Reshape, Stage};
 use crate::store::{Lease, Next, Store};
 use crate::telemetry::Metrics;
 
@@ -43,6 +45,7 @@ pub struct Guests<'a> {
     planned: &'a Planned,
     lease: &'a Lease,
     previous: Arc<dyn Fn() -> Option<Bytes> + Send + Sync>,
+    trace: &'a mut Trace,
 }
 
 impl<'a> Guests<'a> {
@@ -52,6 +55,7 @@ impl<'a> Guests<'a> {
         feed: &'a Feed,
         planned: &'a Planned,
         lease: &'a Lease,
+        trace: &'a mut Trace,
     ) -> Guests<'a> {
         let (store, seq) = (Arc::clone(store), lease.seq);
         let previous = move || {
@@ -60,16 +64,15 @@ impl<'a> Guests<'a> {
                 None
             })
         };
-        Guests { metrics, feed, planned, lease, previous: Arc::new(previous) }
+        Guests { metrics, feed, planned, lease, previous: Arc::new(previous), trace }
     }
 
-    pub async fn filter(&self, envelope: &Bytes) -> Result<(), Stop> {
+    pub async fn filter(&mut self, envelope: &Bytes) -> Result<(), Stop> {
         for entry in &self.planned.entries.filters {
             drill::pass(Point::PluginCalled);
             let call = entry.check(self.input(envelope)).await;
             drill::pass(Point::PluginAnswered);
-            self.tell_log(entry.plugin(), call.lines);
-            match call.answer {
+            match self.note(entry, Stage::Filter, call, record::of_filter) {
                 Ok(Keep::Deliver) => {}
                 Ok(Keep::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
                 Err(failure) => self.failed(entry.plugin(), failure)?,
@@ -78,20 +81,29 @@ impl<'a> Guests<'a> {
         Ok(())
     }
 
-    pub async fn transform(&self, envelope: Bytes) -> Result<Message, Stop> {
+    pub async fn transform(&mut self, envelope: Bytes) -> Result<Message, Stop> {
         let content_type = "application/json".to_owned();
         let mut message = Message { body: envelope, content_type, headers: Vec::new() };
+        let mut replaced = false;
         for entry in &self.planned.entries.transforms {
             let call = entry.apply(self.input(&message.body)).await;
-            self.tell_log(entry.plugin(), call.lines);
-            match call.answer {
+            match self.note(entry, Stage::Transform, call, record::of_transform) {
                 Ok(Reshape::Unchanged) => {}
-                Ok(Reshape::Replace(new)) => message = new,
+                Ok(Reshape::Replace(new)) => (message, replaced) = (new, true),
                 Ok(Reshape::Skip(reason)) => return Err(Stop::Skipped(said(entry.plugin(), &reason))),
                 Err(failure) => self.failed(entry.plugin(), failure)?,
             }
         }
+        self.trace.body = replaced.then(|| record::digest(&message.body));
         Ok(message)
+    }
+
+    /// Keeps what a call left behind.
+    fn note<T>(&mut self, entry: &Entry, stage: Stage, call: Call<T>, word: Word<T>) -> Result<T, Failure> {
+        self.tell_log(entry.plugin(), &call.lines);
+        let (called, answer) = record::called(entry.plugin(), stage, call, word);
+        self.trace.plugins.push(called);
+        answer
     }
 
     fn input(&self, json: &Bytes) -> Input {
@@ -100,7 +112,7 @@ impl<'a> Guests<'a> {
     }
 
     /// For who listens just now.
-    fn tell_log(&self, plugin: &str, lines: Vec<Line>) {
+    fn tell_log(&self, plugin: &str, lines: &[Line]) {
         for Line { level, text } in lines {
             self.feed.tell(|| {
                 News::Log(Logged {
@@ -108,7 +120,7 @@ impl<'a> Guests<'a> {
                     subscription: self.planned.name().to_owned(),
                     plugin: plugin.to_owned(),
                     level: level.as_str().into(),
-                    text,
+                    text: text.clone(),
                 })
             });
         }

@@ -9,6 +9,7 @@ use crate::event::{Event, EventId};
 use crate::feed::{About, Attempted, Decided, Feed, News};
 use crate::plan::Planned;
 use crate::store::Next;
+use crate::telemetry::shell::quoted;
 
 /// What came of a delivery, and how the subscription stood before and after.
 pub(super) struct Told<'a> {
@@ -61,7 +62,8 @@ fn standing_changed(told: &Told<'_>) {
         (None, Some(disabled)) => tracing::warn!(
             subscription.name = name,
             reason = disabled.reason,
-            "disabled; mend the callback, then `trackrelay enable {name}`"
+            "disabled; mend the callback, then `trackrelay enable {}`",
+            quoted(name)
         ),
         _ if before.pending.is_none() && after.pending.is_some() => {
             let said = told.next.reason.as_deref().unwrap_or_default();
@@ -72,6 +74,13 @@ fn standing_changed(told: &Told<'_>) {
         }
         _ => {}
     }
+}
+
+/// What the feed tells of an attempt, if somebody listens and it is one: its trace stays out.
+pub(super) fn brief(feed: &Feed, attempt: &Attempt) -> Option<Attempt> {
+    let Attempt { n, at, status, ref error, ms, .. } = *attempt;
+    let brief = || Attempt { n, at, status, error: error.clone(), ms, trace: None };
+    (attempt.counts() && feed.is_heard()).then(brief)
 }
 
 /// The same as news. A look at a callback that is not there is neither attempt nor decision.

@@ -143,7 +143,7 @@ fn of_plugin(spec: &PluginSpec, error: &LoadError) -> Problem {
     let place = match error {
         LoadError::File(_) => &spec.path_place,
         LoadError::Pin(_) => &spec.sha256_place,
-        LoadError::Limits(_) | LoadError::Use(_) => &spec.place,
+        LoadError::Use(_) => &spec.place,
     };
     Problem::at(place.clone(), error.to_string())
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, Line};
 
 /// One call, over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,32 +17,6 @@ pub struct Call<T> {
     pub took: Duration,
     /// Bytes of memory that the instance holds after the call; 0 if there was none.
     pub memory: usize,
-}
-
-/// One line of log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub level: Level,
-    pub text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl Level {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        }
-    }
 }
 
 impl<T> Call<T> {

@@ -10,7 +10,7 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-use super::limits::{MEMORY_CEILING, STACK};
+use super::limits::{MEMORY_CEILING, STACK, TABLE_ELEMENTS};
 use super::seats::SEATS;
 
 /// Instances the pool has room for: every seat, and the trials of a load beside them.
@@ -65,7 +65,7 @@ fn pooled(config: &mut Config) -> &mut Config {
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_tables_per_component(TABLES)
         .max_memories_per_component(MEMORIES)
-        .table_elements(20_000)
+        .table_elements(TABLE_ELEMENTS)
         .max_memory_size(MEMORY_CEILING)
         // Pages that a plugin wrote are wiped in place rather than given back and faulted in
         // again, where the kernel can say which ones they are.

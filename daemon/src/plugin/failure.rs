@@ -4,7 +4,8 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use super::Failure;
 use super::answer::Refusal;
-use super::limits::{LOG_BYTES, LOG_LINES, STACK, Stop};
+use super::foreign::REBUILD;
+use super::limits::{LOG_BYTES, LOG_LINES, STACK, Stop, TABLE_ELEMENTS};
 use super::text;
 use crate::config::{PluginLimits, PluginSpec};
 
@@ -45,7 +46,12 @@ pub(super) fn of_trap(spec: &PluginSpec, error: &wasmtime::Error, last_words: Op
     let what = match (error.downcast_ref(), error.downcast_ref()) {
         (Some(stop), _) => of_stop(*stop, spec),
         (_, Some(Trap::StackOverflow)) => {
-            format!("used up its stack of {}; does it call itself without end?", text::size(STACK))
+            let stack = text::size(STACK);
+            format!("used up its stack of {stack}, which no key changes; does it call itself without end?")
+        }
+        // Rust and C keep their stack there.
+        (_, Some(Trap::MemoryOutOfBounds)) => {
+            "reached beyond its memory, as calls without end do too in Rust and C".to_owned()
         }
         (_, Some(Trap::UnreachableCodeReached)) => match last_words {
             Some(words) => format!("panicked: {}", text::brief(words)),
@@ -73,6 +79,9 @@ fn of_stop(stop: Stop, spec: &PluginSpec) -> String {
                  `[plugin.{name}] limits.memory = \"{limit}\"` changes it"
             )
         }
+        Stop::Table { asked } => format!(
+            "asked for {asked} elements of tables, over the limit of {TABLE_ELEMENTS}, which no key changes"
+        ),
         Stop::Log => {
             let bytes = text::size(LOG_BYTES);
             format!(
@@ -82,7 +91,22 @@ fn of_stop(stop: Stop, spec: &PluginSpec) -> String {
     }
 }
 
+/// A type of the plugin's is not that of our contract, although it says the same version.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misfit(String);
+
+pub(super) fn misfit(error: wasmtime::Error) -> wasmtime::Error {
+    Misfit(error.root_cause().to_string()).into()
+}
+
 fn of_other(error: &wasmtime::Error, spec: &PluginSpec) -> String {
+    if let Some(Misfit(what)) = error.downcast_ref() {
+        let what = text::brief(what);
+        return format!(
+            "was built for another form of the contract: {what}; {REBUILD}, or update trackrelay"
+        );
+    }
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return "found no room for another instance; too many plugins run at once".to_owned();
     }
@@ -90,7 +114,9 @@ fn of_other(error: &wasmtime::Error, spec: &PluginSpec) -> String {
     if cause.starts_with(TOO_MUCH_COPIED) {
         let limit = text::size(spec.limits.output);
         let key = output_key(&spec.name, spec.limits);
-        return format!("handed over more at once than its output limit of {limit}; {key}");
+        return format!(
+            "handed over more at once, as answer or as log, than its output limit of {limit}; {key}"
+        );
     }
     format!("stopped: {}", text::brief(&cause))
 }

@@ -118,11 +118,13 @@ impl Exports {
         let instance = plugin.code.pre.instantiate(&mut *store)?;
         match stage {
             Stage::Filter => match &plugin.code.filter {
-                Some(filter) => Ok(Exports::Filter(filter.load(store, &instance)?)),
+                Some(filter) => Ok(Exports::Filter(filter.load(store, &instance).map_err(failure::misfit)?)),
                 None => Err(wasmtime::format_err!("it exports no filter")),
             },
             Stage::Transform => match &plugin.code.transform {
-                Some(transform) => Ok(Exports::Transform(transform.load(store, &instance)?)),
+                Some(transform) => {
+                    Ok(Exports::Transform(transform.load(store, &instance).map_err(failure::misfit)?))
+                }
                 None => Err(wasmtime::format_err!("it exports no transform")),
             },
         }

@@ -7,6 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::ticker::TICK;
+use crate::config::PluginLimits;
 
 /// Lines and bytes that a plugin may log in one call.
 pub(super) const LOG_LINES: u32 = 100;
@@ -15,17 +16,12 @@ pub(super) const LOG_BYTES: usize = 8 << 10;
 /// Stack of a call that is not in the plugin's own memory.
 pub(super) const STACK: usize = 512 << 10;
 
-/// Most that `limits.memory` can say: what one slot of the pool reserves address space for.
-pub(super) const MEMORY_CEILING: usize = 1 << 30;
-
-/// Most that `limits.time` can say. A call holds a thread as long as it runs.
-pub(super) const TIME_CEILING: Duration = Duration::from_secs(10);
-
-/// Most that `limits.output` can say; an HTTP body has to stay in memory while it is sent.
-pub(super) const OUTPUT_CEILING: usize = 32 << 20;
+/// Most that `limits.memory` can say, which is what one slot of the pool reserves address
+/// space for.
+pub(super) const MEMORY_CEILING: usize = PluginLimits::MOST.memory;
 
 /// Elements of all tables of a plugin together. A Rust plugin has some hundred, Python 10 000.
-const TABLE_ELEMENTS: usize = 100_000;
+pub(super) const TABLE_ELEMENTS: usize = 100_000;
 
 /// A call on a machine with too much to do may last this many times its limit, as long
 /// as it does not use up more processor time than its limit.
@@ -38,6 +34,8 @@ pub(super) enum Stop {
     Time,
     #[error("out of memory")]
     Memory { asked: usize },
+    #[error("too large a table")]
+    Table { asked: usize },
     #[error("too much log")]
     Log,
 }
@@ -108,8 +106,12 @@ impl ResourceLimiter for Memory {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.elements = self.elements.saturating_add(desired.saturating_sub(current));
-        Ok(self.elements <= TABLE_ELEMENTS)
+        let asked = self.elements.saturating_add(desired.saturating_sub(current));
+        if asked > TABLE_ELEMENTS {
+            return Err(Stop::Table { asked }.into());
+        }
+        self.elements = asked;
+        Ok(true)
     }
 }
 

@@ -1,5 +1,5 @@
-//! From the bytes of a file to code that can be instantiated. Compiling happens here and
-//! nowhere else; what then runs is `plugin/instance.rs`.
+//! From a file to a plugin: read, pinned, compiled once per content, and tried out where it
+//! is used. What a file has to be is `plugin/code.rs`; what then runs, `plugin/instance.rs`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,30 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
-use wasmtime::{Engine, Module};
-use wit_component::ComponentEncoder;
+use wasmtime::Engine;
 
-use super::bindings::exports::track::relay::{filter, transform};
-use super::bindings::track::relay::{host, types};
-use super::guest::Guest;
-use super::limits::{MEMORY_CEILING, OUTPUT_CEILING, TIME_CEILING};
+use super::code::Code;
+use super::compile::{self, Turn};
 use super::seats::Seats;
 use super::ticker::Ticker;
 use super::{Entry, Stage, engine, text};
-use crate::config::{PluginLimits, PluginSpec};
+use crate::config::PluginSpec;
 
 /// Largest file. Python's components, the largest there are, have 18 MiB.
 const LARGEST_FILE: u64 = 32 << 20;
-
-const FILTER: &str = "track:relay/filter@0.1.0";
-const TRANSFORM: &str = "track:relay/transform@0.1.0";
-
-/// All that a plugin may import beside `wasi:*`, which it may name but not call.
-const HOST: &str = "track:relay/host@0.1.";
-const HOST_ITEMS: [&str; 3] = ["level", "log", "previous"];
-const TYPES: &str = "track:relay/types@0.1.";
 
 /// Where plugins live: the engine, its clock and the room for instances. One per daemon.
 pub struct Host {
@@ -46,6 +33,7 @@ struct House {
     engine: Engine,
     ticker: Ticker,
     seats: Seats,
+    compiler: Turn,
     trial: Mutex<()>,
 }
 
@@ -60,13 +48,6 @@ pub struct Plugin {
     house: Arc<House>,
 }
 
-/// Compiled code with its imports resolved.
-pub(super) struct Code {
-    pub(super) pre: InstancePre<Guest>,
-    pub(super) filter: Option<filter::GuestIndices>,
-    pub(super) transform: Option<transform::GuestIndices>,
-}
-
 /// Why a plugin cannot be used, by what has to be changed. For people: names the plugin and
 /// the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,9 +58,6 @@ pub enum LoadError {
     /// The file is another one than the pin says.
     #[error("{0}")]
     Pin(String),
-    /// A limit is beyond what the host gives.
-    #[error("{0}")]
-    Limits(String),
     /// It does not fit where it is used, or refuses the config it gets there.
     #[error("{0}")]
     Use(String),
@@ -94,7 +72,8 @@ impl Host {
 
     pub(super) fn with_engine(engine: Engine) -> anyhow::Result<Host> {
         let ticker = Ticker::start(engine.clone()).context("failed to start the plugins' clock")?;
-        let house = Arc::new(House { engine, ticker, seats: Seats::new(), trial: Mutex::new(()) });
+        let (seats, compiler, trial) = (Seats::new(), Turn::new(compile::PATIENCE), Mutex::new(()));
+        let house = Arc::new(House { engine, ticker, seats, compiler, trial });
         Ok(Host { house, codes: Mutex::new(HashMap::new()) })
     }
 
@@ -103,14 +82,13 @@ impl Host {
     pub fn load(&self, spec: &PluginSpec) -> Result<Arc<Plugin>, LoadError> {
         let name = &spec.name;
         let about = |what: String| format!("plugin `{name}`: {what}");
-        check_limits(spec.limits).map_err(|what| LoadError::Limits(about(what)))?;
         let bytes = read(&spec.path).map_err(|what| LoadError::File(about(what)))?;
         let digest = Sha256::digest(&bytes).into();
         check_pin(spec, digest).map_err(|what| LoadError::Pin(about(what)))?;
         let code = match self.known(digest) {
             Some(code) => code,
             None => self
-                .compile(&bytes, digest)
+                .compile(name, bytes, digest)
                 .map_err(|what| LoadError::File(about(format!("`{}` {what}", spec.path.display()))))?,
         };
         Ok(Arc::new(Plugin {
@@ -127,8 +105,9 @@ impl Host {
         self.codes().get(&digest).and_then(Weak::upgrade)
     }
 
-    fn compile(&self, bytes: &[u8], digest: [u8; 32]) -> Result<Arc<Code>, String> {
-        let code = Arc::new(Code::new(&self.house.engine, bytes)?);
+    fn compile(&self, name: &str, bytes: Vec<u8>, digest: [u8; 32]) -> Result<Arc<Code>, String> {
+        let engine = self.house.engine.clone();
+        let code = Arc::new(self.house.compiler.take(name, move || Code::new(&engine, &bytes))?);
         let mut codes = self.codes();
         codes.retain(|_, code| code.strong_count() > 0);
         codes.insert(digest, Arc::downgrade(&code));
@@ -201,93 +180,19 @@ impl Plugin {
     }
 }
 
-impl Code {
-    /// The error completes "the file `x` …".
-    fn new(engine: &Engine, bytes: &[u8]) -> Result<Code, String> {
-        let encoded;
-        let bytes = match bytes {
-            [0, b'a', b's', b'm', _, _, 1, 0, ..] => bytes,
-            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-                encoded = encode(engine, bytes)?;
-                &encoded
-            }
-            _ => return Err("is not a WebAssembly file".into()),
-        };
-        let component = Component::from_binary(engine, bytes).map_err(|error| cannot("compiled", &error))?;
-        check_imports(engine, &component)?;
-        let pre = link(engine, &component).map_err(|error| cannot("linked", &error))?;
-        let has = |name| component.get_export_index(None, name).is_some();
-        let filter = has(FILTER).then(|| filter::GuestIndices::new(&pre)).transpose();
-        let transform = has(TRANSFORM).then(|| transform::GuestIndices::new(&pre)).transpose();
-        let filter = filter.map_err(|error| cannot("used", &error))?;
-        let transform = transform.map_err(|error| cannot("used", &error))?;
-        if filter.is_none() && transform.is_none() {
-            return Err(format!("exports neither `{FILTER}` nor `{TRANSFORM}`"));
-        }
-        Ok(Code { pre, filter, transform })
-    }
-}
-
-/// A core module that tells its own component type, as compilers leave it, made into the
-/// component that it means.
-fn encode(engine: &Engine, module: &[u8]) -> Result<Vec<u8>, String> {
-    Module::validate(engine, module).map_err(|error| cannot("compiled", &error))?;
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| format!("cannot be made into a component: {}", text::brief(&format!("{error:#}"))))
-}
-
-fn check_imports(engine: &Engine, component: &Component) -> Result<(), String> {
-    for (import, item) in component.component_type().imports(engine) {
-        if import.starts_with("wasi:") || import.starts_with(TYPES) {
-            continue;
-        }
-        if !import.starts_with(HOST) {
-            return Err(refused_import(import));
-        }
-        let ComponentItem::ComponentInstance(instance) = item.ty else {
-            return Err(refused_import(import));
-        };
-        for (name, _) in instance.exports(engine) {
-            if !HOST_ITEMS.contains(&name) {
-                return Err(refused_import(&format!("{import}#{name}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn refused_import(import: &str) -> String {
-    let import = text::brief(import);
-    format!("imports `{import}`; a plugin gets `track:relay/host@0.1.0` and nothing else")
-}
-
-/// What is left unknown after `check_imports` is `wasi:*`: a toolchain may mention it, and
-/// a call of it is a failure that says the function's name.
-fn link(engine: &Engine, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
-    let mut linker = Linker::new(engine);
-    types::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
-    host::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
-    linker.define_unknown_imports_as_traps(component)?;
-    linker.instantiate_pre(component)
-}
-
-fn cannot(done: &str, error: &wasmtime::Error) -> String {
-    format!("cannot be {done}: {}", text::brief(&format!("{error:#}")))
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: io::Error| format!("failed to read `{}`: {error}", path.display());
     let file = File::open(path).map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
         return Err(format!("`{}` is not a file", path.display()));
     }
     let mut bytes = Vec::new();
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(format!("`{}` is larger than {}", path.display(), text::size(LARGEST_FILE as usize)));
+        let (path, most) = (path.display(), text::size(LARGEST_FILE as usize));
+        let size = text::size(usize::try_from(about.len()).unwrap_or(usize::MAX));
+        return Err(format!("`{path}` has {size}, over the limit of {most}; no key changes this"));
     }
     Ok(bytes)
 }
@@ -303,20 +208,6 @@ fn check_pin(spec: &PluginSpec, digest: [u8; 32]) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
-}
-
-fn check_limits(limits: PluginLimits) -> Result<(), String> {
-    let over = |key: &str, ceiling: String| Err(format!("`limits.{key}` can be {ceiling} at most"));
-    if limits.time > TIME_CEILING {
-        return over("time", text::duration(TIME_CEILING));
-    }
-    if limits.memory > MEMORY_CEILING {
-        return over("memory", text::size(MEMORY_CEILING));
-    }
-    if limits.output > OUTPUT_CEILING {
-        return over("output", text::size(OUTPUT_CEILING));
-    }
-    Ok(())
 }
 
 fn hex(digest: [u8; 32]) -> String {

@@ -97,6 +97,8 @@ pub(super) enum Refusal {
     Token(PathBuf),
     #[error("`content-type` must be `application/json`")]
     ContentType,
+    #[error("`content-encoding` must be left out: send the body as it is, not compressed")]
+    ContentEncoding,
 }
 
 impl Refusal {
@@ -123,6 +125,7 @@ impl Refusal {
             Refusal::Method(_) => "method",
             Refusal::Token(_) => "token",
             Refusal::ContentType => "content_type",
+            Refusal::ContentEncoding => "content_encoding",
         }
     }
 
@@ -134,7 +137,7 @@ impl Refusal {
             Refusal::NoSuchPath => StatusCode::NOT_FOUND,
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Token(_) => StatusCode::UNAUTHORIZED,
-            Refusal::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::ContentType | Refusal::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 }
@@ -241,7 +244,11 @@ fn check_content_type(head: &Parts) -> Result<(), Refusal> {
     if writes && has_body && body::kind(&head.headers) != Some(Kind::Json) {
         return Err(Refusal::ContentType);
     }
-    Ok(())
+    // Nothing here unpacks a body, and packed it would only be told to be no JSON.
+    match writes && has_body && body::is_encoded(&head.headers) {
+        true => Err(Refusal::ContentEncoding),
+        false => Ok(()),
+    }
 }
 
 fn is_listed(listed: &[String], given: &[u8]) -> bool {

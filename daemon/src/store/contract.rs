@@ -12,6 +12,7 @@ use super::lanes::Budget;
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use super::*;
+use crate::delivery::trace::{Called, Exchange, Http, Level, Line, Stage, Trace, Verdict as Word};
 use crate::event::{Action, read};
 
 mod arrivals;
@@ -169,9 +170,36 @@ async fn heads(subject: &impl Subject, id: SubscriptionId) -> Vec<i64> {
     claim(subject, id, Take::Heads(100)).await.iter().map(|lease| lease.event.id.0).collect()
 }
 
+/// With something in every place.
+fn traced() -> Trace {
+    let line = Line { level: Level::Warn, text: "\"quoted\"".into() };
+    let called = Called {
+        plugin: "match".into(),
+        stage: Stage::Transform,
+        verdict: Word::Failed,
+        reason: Some("for no reason".into()),
+        took_us: 7,
+        memory: 65_536,
+        lines: vec![line],
+        lines_cut: 3,
+    };
+    let exchange = Exchange {
+        address: "[::1]:443".parse().ok(),
+        reused: true,
+        http: Some(Http::V2),
+        dns_us: Some(1),
+        connect_us: None,
+        tls_us: Some(3),
+        first_byte_us: Some(4),
+        total_us: 5,
+        excerpt: Some("ok".into()),
+    };
+    Trace { plugins: vec![called], plugins_cut: 1, exchange: Some(exchange), body: Some("ab".into()) }
+}
+
 async fn settle(subject: &impl Subject, lease: Lease, outcome: Outcome) -> Arc<Standing> {
     let n = lease.attempts + 1;
-    let attempt = Attempt { n, at: at(100), status: Some(200), error: None, ms: 7 };
+    let attempt = Attempt { n, at: at(100), status: Some(200), error: None, ms: 7, trace: Some(traced()) };
     let verdict = move |standing: &mut Standing| {
         standing.delivered += u64::from(outcome == Outcome::Delivered);
         Next { outcome, reason: Some(outcome.as_str().to_owned()) }
@@ -196,5 +224,5 @@ async fn why(subject: &impl Subject, event: i64) -> PastEvent {
 /// Outcome, number of attempts and whether it is a replay, of each decision about an event.
 async fn outcomes(subject: &impl Subject, event: i64) -> Vec<(Outcome, usize, bool)> {
     let past = why(subject, event).await;
-    past.decisions.iter().map(|it| (it.outcome, it.attempts.len(), it.replay)).collect()
+    past.decisions.iter().map(|it| (it.outcome, it.attempts().len(), it.replay)).collect()
 }

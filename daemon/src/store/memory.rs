@@ -182,7 +182,7 @@ impl Store for MemoryStore {
         verdict: Verdict<'_>,
     ) -> Result<Arc<Standing>> {
         let mut inner = self.lock();
-        match inner.board.settle(&lease, attempt.is_some(), verdict)? {
+        match inner.board.settle(&lease, attempt.as_ref().is_some_and(Attempt::counts), verdict)? {
             Some(settled) => {
                 inner.ledger.settle(&lease, attempt, settled.next, now);
                 Ok(settled.standing)

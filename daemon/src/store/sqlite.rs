@@ -47,6 +47,7 @@ pub mod salvage;
 mod schema;
 mod shared;
 mod start;
+mod trace;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -175,7 +176,9 @@ impl Store for SqliteStore {
     ) -> Result<Arc<Standing>> {
         let Lease { subscription, seq, replay, attempts: tried, .. } = lease;
         let mut state = self.shared.queue.lock();
-        let Some(settled) = state.board.settle(&lease, attempt.is_some(), verdict)? else {
+        let Some(settled) =
+            state.board.settle(&lease, attempt.as_ref().is_some_and(Attempt::counts), verdict)?
+        else {
             return state.board.standing(subscription).ok_or(Error::UnknownSubscription(subscription));
         };
         let Settled { standing, place, next } = settled;

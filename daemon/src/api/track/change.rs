@@ -11,7 +11,7 @@ use super::input::{self, Desired};
 use super::{Reply, internal, to_json};
 use crate::clock;
 use crate::config::edit::{Edit, Field};
-use crate::config::{EventFilter, Secret, Subscription};
+use crate::config::{EventFilter, Secret, SignatureScheme, Subscription};
 use crate::delivery::{MadeSecret, SubscriptionId};
 use crate::plan::{Plan, Planned};
 use crate::store;
@@ -82,6 +82,9 @@ impl Api {
         let changes = rename.is_some() || secret.is_some() || !fields.is_empty();
         let edit = Edit::Change { name, rename, fields };
         let meant = self.meant(edit.clone(), secret.clone(), plan).await?;
+        if let Some(secret) = &secret {
+            sound(secret, &meant)?;
+        }
         if enabled || meant.url_text != planned.meant.url_text {
             let key = secret.clone().unwrap_or_else(|| planned.secret.clone());
             let proposed = Planned::proposed(planned.id, meant, key, planned.workspace_id);
@@ -192,6 +195,13 @@ impl Api {
         })?;
         Ok(to_json(&self.shown(planned)))
     }
+}
+
+/// What the config refuses in a file, wherever else the secret is kept.
+fn sound(secret: &Secret, meant: &Subscription) -> Result<(), Refusal> {
+    let garbled = meant.signatures.contains(&SignatureScheme::StandardWebhooks) && secret.is_garbled();
+    let said = "`secret` begins with `whsec_`, and what follows is not base64";
+    if garbled { Err(Refusal::bad(said)) } else { Ok(()) }
 }
 
 fn taken(description: &str, plan: &Plan) -> Refused {

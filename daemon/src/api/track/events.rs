@@ -66,7 +66,7 @@ fn entry<'a>(past: &'a PastEvent, planned: &'a Planned) -> Result<Entry<'a>, Ref
     let event = &past.event;
     let of_it = |decision: &&Decision| decision.subscription == planned.id;
     let latest = past.decisions.iter().rfind(of_it);
-    let attempts = latest.map(|decision| decision.attempts.as_slice()).unwrap_or_default();
+    let attempts = latest.map(|decision| decision.attempts()).unwrap_or_default();
     let last: Option<&Attempt> = attempts.last();
     let sent = last.map(|attempt| micros(attempt.at));
     // Without an attempt, whatever keeps it from being made.

@@ -2,7 +2,6 @@
 //! compiling them is the plugin room's work.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::{Names, Notes, Pen, World, Written, in_order, path_hint, unknown_name};
 use crate::config::file::{self, At, Key};
@@ -10,14 +9,12 @@ use crate::config::problem::Flaw;
 use crate::config::units::{Durations, Sizes};
 use crate::config::{PluginLimits, PluginSpec, PluginUse};
 
-/// A plugin that takes longer than this would hold up its subscription for good.
-const TIME: Durations =
-    Durations { allowed: Duration::from_millis(1)..=Duration::from_secs(10), said: "from 1ms to 10s" };
+const LEAST: PluginLimits = PluginLimits::LEAST;
+const MOST: PluginLimits = PluginLimits::MOST;
 
-/// From one page of WASM memory to more than an interpreter with its libraries takes.
-const MEMORY: Sizes = Sizes { allowed: 64 << 10..=256 << 20, said: "from 64KiB to 256MiB" };
-
-const OUTPUT: Sizes = Sizes { allowed: 1 << 10..=16 << 20, said: "from 1KiB to 16MiB" };
+const TIME: Durations = Durations { allowed: LEAST.time..=MOST.time, said: "from 1ms to 10s" };
+const MEMORY: Sizes = Sizes { allowed: LEAST.memory..=MOST.memory, said: "from 64KiB to 256MiB" };
+const OUTPUT: Sizes = Sizes { allowed: LEAST.output..=MOST.output, said: "from 1KiB to 16MiB" };
 
 /// Those that have no problem of their own.
 pub(super) fn plugins(files: &[Written], world: &World, notes: &mut Notes) -> BTreeMap<String, PluginSpec> {
@@ -125,5 +122,35 @@ fn json(value: &toml::Value) -> serde_json::Value {
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Array(list) => list.iter().map(json).collect(),
         toml::Value::Table(table) => table.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bounds stand in the config, in its schema and in the plugins' guide.
+    #[test]
+    fn the_bounds_are_said_as_they_are() {
+        let config = include_str!("../../../../config.toml");
+        let guide = include_str!("../../../../plugins/README.md");
+        let schema = file::schema().to_string();
+        let said = [("time", TIME.said), ("memory", MEMORY.said), ("output", OUTPUT.said)];
+        for (key, said) in said {
+            let (least, most) = said.trim_start_matches("from ").split_once(" to ").unwrap();
+            assert!(config.contains(&format!("{key} {least} to {most}")), "{key}: {said}");
+            assert!(schema.contains(&format!(", {least} to {most}.")), "{key}: {said}");
+            let spaced = most.replace("MiB", " MiB").replace("10s", "10 s");
+            assert!(guide.contains(&format!("`limits.{key}`, up to {spaced}")), "{key}: {said}");
+            let at = |text: &str| match key {
+                "time" => TIME.read(text).is_ok(),
+                "memory" => MEMORY.read(text).is_ok(),
+                _ => OUTPUT.read(text).is_ok(),
+            };
+            assert!(at(least) && at(most), "{key}: {said}");
+            let number: u64 = most.trim_end_matches(char::is_alphabetic).parse().unwrap();
+            let more = most.replace(&number.to_string(), &(number + 1).to_string());
+            assert!(!at(&more), "{key}: {more}");
+        }
     }
 }

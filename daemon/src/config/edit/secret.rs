@@ -32,9 +32,47 @@ impl SecretHome {
     }
 }
 
+/// The keys of a file of the config that read this secret file, such as `source.track.secret`.
+/// Two paths are the same file if they lead to the same place.
+pub fn users_of(secret: &Path, file: &Path, text: &str) -> Vec<String> {
+    let parsed: toml::Table = toml::from_str(text).unwrap_or_default();
+    let mut readers = Vec::new();
+    for (key, value) in &parsed {
+        collect(value, key.clone(), &mut readers);
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    readers.retain(|(_, path)| place(&folder.join(path)) == place(secret));
+    readers.into_iter().map(|(key, _)| key).collect()
+}
+
+/// Every `{ file = "path" }` below a value, with the key it stands at.
+fn collect(value: &toml::Value, key: String, readers: &mut Vec<(String, String)>) {
+    let Some(table) = value.as_table() else { return };
+    if let (1, Some(path)) = (table.len(), table.get("file").and_then(toml::Value::as_str)) {
+        readers.push((key, path.to_owned()));
+        return;
+    }
+    for (name, value) in table {
+        collect(value, format!("{key}.{name}"), readers);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_reads_a_secret_file_is_found_by_where_its_path_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, link) = (folder.path().join("key"), folder.path().join("link"));
+        std::fs::write(&key, "s").unwrap();
+        std::os::unix::fs::symlink(&key, &link).unwrap();
+        let text = "source.track.secret.file = \"./link\"\nuser.ana.api_token = { file = \"key\" }\n\
+                    [subscription]\n\"a b\".secret = { file = \"other\" }\nc = { secret = \"key\" }\n";
+        let users = users_of(&key, &folder.path().join("config.toml"), text);
+        assert_eq!(users, ["source.track.secret", "user.ana.api_token"]);
+    }
 
     #[test]
     fn a_secret_is_found_in_each_of_its_forms() {

@@ -247,6 +247,7 @@ impl Pruner<'_> {
         let hint = match shape {
             Shape::Text { such_as: Some(example) } => Some(format!("write text, such as \"{example}\"")),
             Shape::Word(words) => Some(format!("write {}", alternatives(words))),
+            Shape::List { each, .. } if each.takes(value) => Some("put `[` and `]` around it".to_owned()),
             _ => None,
         };
         self.flaws.push(Flaw { span, message, hint });

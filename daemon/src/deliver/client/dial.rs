@@ -6,13 +6,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Uri;
+use hyper_util::client::legacy::connect::Connection;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::line::Line;
+use super::line::{self, Line};
+use super::trail::{self, Dialed};
 use crate::config::check::refused_address;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,7 +65,7 @@ impl Service<Uri> for Dialer {
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(async move {
             let (host, port) = place(&uri);
-            connect(&host, port).await.map(Line::new)
+            connect(&host, port).await.map(|(stream, dialed)| Line::new(stream, dialed))
         })
     }
 }
@@ -75,7 +77,7 @@ pub struct Patient<C>(pub C);
 
 impl<C> Service<Uri> for Patient<C>
 where
-    C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static>,
+    C: Service<Uri, Response: Connection, Error: Into<BoxError>, Future: Send + 'static>,
 {
     type Response = C::Response;
     type Error = BoxError;
@@ -87,10 +89,16 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (host, port) = place(&uri);
+        let secure = uri.scheme_str() == Some("https");
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
         Box::pin(async move {
             let connected = connecting.await;
-            connected.map_err(|_| DialError::TimedOut(format!("`{host}` port {port}")))?.map_err(Into::into)
+            let connected = connected.map_err(|_| DialError::TimedOut(format!("`{host}` port {port}")))?;
+            let connected = connected.map_err(Into::into)?;
+            if secure {
+                line::agreed_on_tls(&connected.connected());
+            }
+            Ok(connected)
         })
     }
 }
@@ -101,13 +109,14 @@ fn place(uri: &Uri) -> (String, u16) {
     (host, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }))
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
-    let addresses = resolve(host, port).await?;
+async fn connect(host: &str, port: u16) -> Result<(TcpStream, Dialed), DialError> {
+    let mut dialed = Dialed::default();
+    let addresses = resolve(host, port, &mut dialed).await?;
     let mut last = DialError::NoHost(host.to_owned());
     let mut refused = Vec::new();
     for address in addresses.into_iter().take(MAX_ADDRESSES) {
-        match dial(address).await {
-            Ok(stream) => return Ok(stream),
+        match dial(address, &mut dialed).await {
+            Ok(stream) => return Ok((stream, dialed)),
             Err(DialError::Refused(at)) => refused.push(at),
             // Somebody is there, if only to hang up; who else might be is beside the point.
             Err(error) if error.was_taken() => return Err(error),
@@ -117,11 +126,17 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
     if refused.is_empty() { Err(last) } else { Err(DialError::Refused(refused.join(" and "))) }
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
+async fn dial(address: SocketAddr, dialed: &mut Dialed) -> Result<TcpStream, DialError> {
     if let Some(kind) = refused_address(address.ip()) {
         return Err(DialError::Forbidden(address.ip(), kind));
     }
-    let stream = TcpStream::connect(address).await.map_err(|error| match error.kind() {
+    (dialed.address, dialed.connect) = (Some(address), None);
+    trail::note(*dialed);
+    let begun = Instant::now();
+    let connected = TcpStream::connect(address).await;
+    dialed.connect = Some(begun.elapsed());
+    trail::note(*dialed);
+    let stream = connected.map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => DialError::Refused(address.to_string()),
         _ => DialError::Io { address, error },
     })?;
@@ -132,14 +147,17 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, DialError> {
 
 /// `localhost` is both loopback addresses whatever the system's tables say, since servers
 /// under development listen on either.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+async fn resolve(host: &str, port: u16, dialed: &mut Dialed) -> Result<Vec<SocketAddr>, DialError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     if host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost") {
         return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
     }
+    let begun = Instant::now();
     let found = tokio::net::lookup_host((host, port)).await;
+    dialed.dns = Some(begun.elapsed());
+    trail::note(*dialed);
     let addresses: Vec<_> =
         found.map_err(|error| DialError::Lookup { name: host.to_owned(), error })?.collect();
     if addresses.is_empty() { Err(DialError::NoHost(host.to_owned())) } else { Ok(addresses) }

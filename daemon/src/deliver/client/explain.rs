@@ -48,7 +48,7 @@ pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
 pub(super) fn timeout(within: Duration, stage: Stage, connected: bool, target: &Target) -> String {
     let to = &target.authority;
     let missed = match stage {
-        Stage::Answered(status) => format!("answered {status}, but the answer did not end"),
+        Stage::Answered(head) => format!("answered {}, but the answer did not end", head.status),
         Stage::Asked if connected => format!("connected to `{to}`, but status and headers did not come"),
         Stage::Asked if target.secure => format!("`{to}` did not agree on a TLS connection"),
         Stage::Asked => format!("no connection to `{to}`"),

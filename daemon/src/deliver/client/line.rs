@@ -5,9 +5,9 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::http::Extensions;
@@ -15,6 +15,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection, capture_connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use super::trail::{Dialed, Way};
+use crate::delivery::trace::micros;
 
 /// Reads in a row before others have their turn. A callback that talks without end and
 /// without sense would keep a thread of ours busy otherwise, since HTTP reads on until
@@ -33,13 +36,22 @@ pub struct Line {
 #[derive(Clone)]
 struct Past {
     made: Instant,
+    /// How it was made, but for what came after dialling.
+    dialed: Dialed,
+    since: Arc<Since>,
+}
+
+#[derive(Default)]
+struct Since {
     /// Whether an answer has come through it.
-    used: Arc<AtomicBool>,
+    used: AtomicBool,
+    /// How long TLS took, in µs; 0 without.
+    tls_us: AtomicU32,
 }
 
 impl Line {
-    pub(super) fn new(stream: TcpStream) -> Line {
-        let past = Past { made: Instant::now(), used: Arc::default() };
+    pub(super) fn new(stream: TcpStream, dialed: Dialed) -> Line {
+        let past = Past { made: Instant::now(), dialed, since: Arc::default() };
         Line { stream: TokioIo::new(stream), past, reads: 0 }
     }
 }
@@ -47,6 +59,14 @@ impl Line {
 impl Connection for Line {
     fn connected(&self) -> Connected {
         Connected::new().extra(self.past.clone())
+    }
+}
+
+/// A connection has agreed on TLS just now.
+pub(super) fn agreed_on_tls(connected: &Connected) {
+    if let Some(past) = past(connected) {
+        let took = u32::try_from(micros(past.made.elapsed())).unwrap_or(u32::MAX);
+        past.since.tls_us.store(took, Ordering::Relaxed);
     }
 }
 
@@ -64,14 +84,15 @@ impl Tap {
     /// An answer has come.
     pub(super) fn answered(&self) {
         if let Some(past) = self.past() {
-            past.used.store(true, Ordering::Relaxed);
+            past.since.used.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether the connection may have been closed since anybody last looked: somebody has
     /// used it before, or it stood before the request was there.
-    pub(super) fn was_reused(&self) -> bool {
-        self.past().is_some_and(|past| past.made < self.since || past.used.load(Ordering::Relaxed))
+    pub(super) fn way(&self) -> Way {
+        let stood = |past: Past| past.made < self.since || past.since.used.load(Ordering::Relaxed);
+        if self.past().is_some_and(stood) { Way::Kept } else { Way::Made }
     }
 
     /// Nobody else is to use the connection. Whether there is one.
@@ -79,11 +100,25 @@ impl Tap {
         self.captured.connection_metadata().as_ref().map(Connected::poison).is_some()
     }
 
-    fn past(&self) -> Option<Past> {
-        let mut extras = Extensions::new();
-        self.captured.connection_metadata().as_ref()?.get_extras(&mut extras);
-        extras.remove()
+    /// How the connection was made, if there is one.
+    pub(super) fn dialed(&self) -> Option<Dialed> {
+        let past = self.past()?;
+        let tls = match past.since.tls_us.load(Ordering::Relaxed) {
+            0 => None,
+            us => Some(Duration::from_micros(us.into())),
+        };
+        Some(Dialed { tls, ..past.dialed })
     }
+
+    fn past(&self) -> Option<Past> {
+        past(self.captured.connection_metadata().as_ref()?)
+    }
+}
+
+fn past(connected: &Connected) -> Option<Past> {
+    let mut extras = Extensions::new();
+    connected.get_extras(&mut extras);
+    extras.remove()
 }
 
 impl Read for Line {

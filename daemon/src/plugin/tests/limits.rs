@@ -45,7 +45,7 @@ fn checks_of_every_limit(host: &Host) {
     let deep = guest::filter_with(guest::CONFIGURED, "(call $deep (i32.const 0))", RECURSE);
     assert_eq!(
         failure_of(host, &deep),
-        "plugin `p` used up its stack of 512KiB; does it call itself without end?"
+        "plugin `p` used up its stack of 512KiB, which no key changes; does it call itself without end?"
     );
 }
 
@@ -104,7 +104,9 @@ fn output_is_limited_as_it_is_made_and_as_it_is_handed_over() {
     );
     assert_eq!(
         apply(1 << 20),
-        Err(Failure(format!("plugin `p` handed over more at once than its output limit of 100KiB; {key}")))
+        Err(Failure(format!(
+            "plugin `p` handed over more at once, as answer or as log, than its output limit of 100KiB; {key}"
+        )))
     );
 }
 
@@ -143,21 +145,32 @@ fn a_panic_tells_what_it_logged_in_that_call() {
 }
 
 #[test]
-fn a_limit_can_be_too_high() {
+fn tables_are_limited_from_the_start_and_as_they_grow() {
     let bench = Bench::new();
-    let bytes = guest::filter("(call $deliver)");
-    let normal = PluginLimits::default();
-    for (limits, error) in [
-        (
-            PluginLimits { time: Duration::from_secs(11), ..normal },
-            "plugin `p`: `limits.time` can be 10s at most",
-        ),
-        (PluginLimits { memory: 2 << 30, ..normal }, "plugin `p`: `limits.memory` can be 1024MiB at most"),
-        (PluginLimits { output: 33 << 20, ..normal }, "plugin `p`: `limits.output` can be 32MiB at most"),
-    ] {
-        let spec = PluginSpec { limits, ..bench.spec(&bytes) };
-        assert_eq!(bench.host.load(&spec).err().unwrap().to_string(), error);
-    }
+    let grows = |by: u32| {
+        let check = format!("(drop (table.grow (ref.null func) (i32.const {by}))) (call $deliver)");
+        ask(&bench.filter(&guest::filter_with(guest::CONFIGURED, &check, "(table 100 funcref)")))
+    };
+    // Of the 100 000, one is the encoder's.
+    assert_eq!(grows(99_000), Ok(Keep::Deliver));
+    let Err(Failure(failure)) = grows(100_000) else { panic!("it grew") };
+    let said = "elements of tables, over the limit of 100000, which no key changes";
+    assert!(failure.starts_with("plugin `p` asked for 1001") && failure.ends_with(said), "{failure}");
+
+    let table = "(table 100000 funcref)";
+    let plugin = bench.load(&guest::filter_with(guest::CONFIGURED, "(call $deliver)", table)).unwrap();
+    let error = refused(plugin.entry("s", Stage::Filter, &json!({})));
+    assert!(error.starts_with("plugin `p` asked for 1000") && error.ends_with(said), "{error}");
+}
+
+#[test]
+fn a_stack_that_lies_in_memory_is_told_of() {
+    let host = Host::new(None).unwrap();
+    let check = "(i32.load (i32.const -1))";
+    assert_eq!(
+        failure(&host, check),
+        "plugin `p` reached beyond its memory, as calls without end do too in Rust and C"
+    );
 }
 
 #[test]

@@ -22,20 +22,76 @@ fn a_component_and_the_core_module_it_is_made_from_are_both_accepted() {
 }
 
 #[test]
-fn what_is_no_plugin_is_refused() {
-    assert_eq!(load_error(b""), "plugin `p`: `FOLDER/p.wasm` is not a WebAssembly file");
-    assert_eq!(load_error(b"(component)"), "plugin `p`: `FOLDER/p.wasm` is not a WebAssembly file");
-    for bytes in [b"\0asm\x0d\0\x01\0garbage".as_slice(), b"\0asm\x01\0\0\0garbage"] {
-        let error = load_error(bytes);
-        assert!(error.starts_with("plugin `p`: `FOLDER/p.wasm` cannot be compiled: "), "{error}");
+fn what_is_no_plugin_is_refused_with_what_it_is_and_what_to_do() {
+    let parsed = |text: &str| wat::parse_str(text).unwrap();
+    let neither = "but neither `track:relay/filter@0.1.0` nor `track:relay/transform@0.1.0`; build it for a \
+        world of `plugins/wit`";
+    let command = "(component (component $c) (instance $i (instantiate $c)) (export \"wasi:cli/run@0.2.3\" (instance $i)))";
+    for (bytes, what) in [
+        (b"".to_vec(), "is empty; copy or build it again".to_owned()),
+        (b"\x1f\x8b\x08\0".to_vec(), "is packed by gzip; unpack it first".into()),
+        (
+            b"  (component)".to_vec(),
+            "is WebAssembly as text; `wasm-tools parse` makes a binary file of it".into(),
+        ),
+        (
+            b"fn main() {}".to_vec(),
+            "is text, not a WebAssembly file; `path` names the `.wasm` that a build makes".into(),
+        ),
+        (
+            b"\xff\xfe\0\x80".to_vec(),
+            "is not a WebAssembly file; `path` names the `.wasm` that a build makes".into(),
+        ),
+        (
+            b"\0asm\x02\0\0\0".to_vec(),
+            "is a WebAssembly module in version 2 of the format; this trackrelay reads version 1".into(),
+        ),
+        (
+            b"\0asm\x0d\0\x01\0garbage".to_vec(),
+            "ends too early, after 15 bytes: it was cut short; copy or build it again".into(),
+        ),
+        (parsed("(component)"), format!("exports nothing, {neither}")),
+        (
+            parsed("(component (component $c) (instance $i (instantiate $c)) (export \"a:b/c@1.0.0\" (instance $i)))"),
+            format!("exports `a:b/c@1.0.0`, {neither}"),
+        ),
+        (
+            parsed(command),
+            "is a command (it exports `wasi:cli/run@0.2.3`), not a plugin, which exports \
+             `track:relay/filter@0.1.0` or `track:relay/transform@0.1.0`; build a library for \
+             `wasm32-unknown-unknown`"
+                .into(),
+        ),
+        (
+            guest::bare_module(),
+            "is a core module that does not say which component it means: use the guest crate `plugins/sdk`, \
+             or make a component of it with `wasm-tools component embed` and `component new`"
+                .into(),
+        ),
+        (
+            parsed("(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func)))"),
+            "is a core module that does not say which component it means: it was built for a WASI target; build \
+             it for `wasm32-unknown-unknown`, and use the guest crate `plugins/sdk`, or make a component of it with \
+             `wasm-tools component embed` and `component new`"
+                .into(),
+        ),
+    ] {
+        assert_eq!(load_error(&bytes), format!("plugin `p`: `FOLDER/p.wasm` {what}"));
     }
-    let nothing = wat::parse_str("(component)").unwrap();
-    assert_eq!(
-        load_error(&nothing),
-        "plugin `p`: `FOLDER/p.wasm` exports neither `track:relay/filter@0.1.0` nor `track:relay/transform@0.1.0`"
+    let damaged = load_error(b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\xff\xff");
+    assert!(damaged.starts_with("plugin `p`: `FOLDER/p.wasm` is damaged: "), "{damaged}");
+    let invalid = load_error(&guest::core_filter("(call $deliver) (call $deliver)"));
+    assert!(invalid.starts_with("plugin `p`: `FOLDER/p.wasm` cannot be "), "{invalid}");
+}
+
+#[test]
+fn more_than_the_engine_takes_is_refused_with_the_number() {
+    let tables = "(table 1 funcref)".repeat(7);
+    let error = load_error(&guest::filter_with(guest::CONFIGURED, "(call $deliver)", &tables));
+    assert!(
+        error.ends_with("tables count of 7 exceeds the per-instance limit of 1; no key changes this limit"),
+        "{error}"
     );
-    let error = load_error(&guest::bare_module());
-    assert!(error.starts_with("plugin `p`: `FOLDER/p.wasm` "), "{error}");
 }
 
 #[test]
@@ -67,7 +123,10 @@ fn files_that_are_none_are_refused() {
     assert!(missing.starts_with("plugin `p`: failed to read `FOLDER/no.wasm`: "), "{missing}");
     let large = bench.folder.path().join("large.wasm");
     std::fs::File::create(&large).unwrap().set_len((32 << 20) + 1).unwrap();
-    assert_eq!(load(large), "plugin `p`: `FOLDER/large.wasm` is larger than 32MiB");
+    assert_eq!(
+        load(large),
+        "plugin `p`: `FOLDER/large.wasm` has 33554433B, over the limit of 32MiB; no key changes this"
+    );
 }
 
 #[test]
@@ -89,8 +148,18 @@ fn the_version_of_the_contract_decides() {
     let bench = Bench::new();
     let later = filter(&bench.load(&guest::filter_of_version("0.1.7")).unwrap());
     assert_eq!(count(&later), 1);
-    let error = load_error(&guest::filter_of_version("0.2.0"));
-    assert!(error.contains("imports `track:relay/"), "{error}");
+    let other = |found: &str, advice: &str| {
+        format!(
+            "plugin `p`: `FOLDER/p.wasm` is for another version of the contract: it exports \
+             `track:relay/filter@{found}`, expected is `track:relay/filter@0.1.0`; build it again for the \
+             `plugins/wit` of this trackrelay{advice}"
+        )
+    };
+    for (found, advice) in
+        [("0.2.0", ", or update trackrelay"), ("1.0.0", ", or update trackrelay"), ("0.0.9", "")]
+    {
+        assert_eq!(load_error(&guest::filter_of_version(found)), other(found, advice));
+    }
 }
 
 #[test]
@@ -104,7 +173,11 @@ fn a_changed_record_shows_when_the_config_is_loaded() {
     let bench = Bench::new();
     let plugin = bench.load(&bytes).unwrap();
     let error = refused(plugin.entry("s", Stage::Filter, &json!({})));
-    assert!(error.starts_with("plugin `p` stopped: expected variant of 2 cases, found 3 cases"), "{error}");
+    assert_eq!(
+        error,
+        "plugin `p` was built for another form of the contract: expected variant of 2 cases, found 3 cases; \
+         build it again for the `plugins/wit` of this trackrelay, or update trackrelay"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::*;
 
 every_store! {
     a_verdict_changes_standing_and_delivery_together
+    a_try_that_is_no_attempt_stays_until_the_next
     a_retry_goes_back_to_its_place
     settling_twice_does_no_harm
     verdicts_never_overwrite_each_other
@@ -26,8 +27,29 @@ async fn a_verdict_changes_standing_and_delivery_together<S: Subject>() {
     let decision = why(&subject, 1).await.decisions.remove(0);
     assert_eq!(decision.at, at(101));
     assert_eq!(decision.reason.as_deref(), Some("delivered"));
-    assert_eq!(decision.attempts, [Attempt { n: 1, at: at(100), status: Some(200), error: None, ms: 7 }]);
+    let trace = Some(traced());
+    let attempt = Attempt { n: 1, at: at(100), status: Some(200), error: None, ms: 7, trace };
+    assert_eq!(decision.attempts(), [attempt]);
     assert_eq!(subject.store().waiting(one).pending, 0);
+}
+
+/// What was none uses up no number, and is known until something else happens.
+async fn a_try_that_is_no_attempt_stays_until_the_next<S: Subject>() {
+    let (subject, one) = with_one::<S>().await;
+    append(&subject, tag(1, 70, 1), one).await;
+    let on = |outcome| move |_: &mut Standing| Next { outcome, reason: None };
+    let tried = |n| Attempt { n, at: at(100), status: None, error: None, ms: 7, trace: Some(traced()) };
+    for n in [1, 0, 0] {
+        let lease = claim(&subject, one, Take::Heads(1)).await.remove(0);
+        assert_eq!(lease.attempts, u32::from(n == 0));
+        subject.store().settle(lease, Some(tried(n)), at(101), &on(Outcome::Pending)).await.unwrap();
+    }
+    let subject = subject.reopen().await;
+    assert_eq!(why(&subject, 1).await.decisions[0].tries, [tried(1), tried(0)]);
+    let lease = claim(&subject, one, Take::Heads(1)).await.remove(0);
+    subject.store().settle(lease, Some(tried(2)), at(101), &on(Outcome::Delivered)).await.unwrap();
+    let decision = why(&subject, 1).await.decisions.remove(0);
+    assert_eq!((decision.attempts(), decision.stopped()), (&[tried(1), tried(2)][..], None));
 }
 
 async fn a_retry_goes_back_to_its_place<S: Subject>() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::delivery::{Attempt, Decision, DeliveryId, Lane, Outcome, SubscriptionId};
+use crate::delivery::{self, Attempt, Decision, DeliveryId, Lane, Outcome, SubscriptionId};
 use crate::event::{Action, Entity, Event, EventId};
 use crate::store::lanes::{Entry, Place, Waiters};
 use crate::store::{LOOKED_AT, Lease, Next, Page, Past, PastEvent, Queued, Routed, Seq};
@@ -71,15 +71,7 @@ impl Ledger {
         self.last_delivery += 1;
         let delivery = DeliveryId(self.last_delivery);
         let Routed { subscription, order, outcome, reason } = routed;
-        past.decisions.push(Decision {
-            delivery,
-            subscription,
-            outcome,
-            reason,
-            at,
-            replay,
-            attempts: vec![],
-        });
+        past.decisions.push(Decision { delivery, subscription, outcome, reason, at, replay, tries: vec![] });
         if outcome != Outcome::Pending {
             return Some((delivery, None));
         }
@@ -128,12 +120,12 @@ impl Ledger {
     pub(super) fn settle(&mut self, lease: &Lease, attempt: Option<Attempt>, next: Next, now: Timestamp) {
         let key = (lease.subscription, Place::of(&lease.event, lease.delivery));
         let Some(waiter) = self.waiting.get_mut(&key) else { return };
-        waiter.attempts += u32::from(attempt.is_some());
+        waiter.attempts += u32::from(attempt.as_ref().is_some_and(Attempt::counts));
         if !matches!(next.outcome, Outcome::Pending | Outcome::Held) {
             self.waiting.remove(&key);
         }
         if let Some(decision) = self.decision(lease.seq, lease.delivery) {
-            decision.attempts.extend(attempt);
+            delivery::add_try(&mut decision.tries, attempt);
             (decision.outcome, decision.reason, decision.at) = (next.outcome, next.reason, now);
         }
     }

@@ -141,9 +141,9 @@ fn past_event_of(connection: &Connection, row: &Row<'_>, is_held: IsHeld<'_>) ->
     let first: i64 = row.get(7)?;
     for (delivery, route) in (first..).map(DeliveryId).zip(record::routes(row.get(8)?)?) {
         let (subscription, outcome, reason) = (route.subscription, route.outcome, route.reason);
-        let attempts = Vec::new();
+        let tries = Vec::new();
         let decision =
-            Decision { delivery, subscription, outcome, reason, at: arrived_at, replay: false, attempts };
+            Decision { delivery, subscription, outcome, reason, at: arrived_at, replay: false, tries };
         decisions.insert(delivery, decision);
     }
     let end = first + decisions.len() as i64;
@@ -176,7 +176,7 @@ fn ended(connection: &Connection, seq: Seq, first: i64, end: i64) -> rusqlite::R
             reason: row.get(3)?,
             at: record::moment(row.get(4)?),
             replay: row.get(5)?,
-            attempts: record::attempts(row.get(6)?)?,
+            tries: record::attempts(row.get(6)?)?,
         })
     };
     rows.query_map([first, end, seq.0], decision)?.collect()
@@ -197,7 +197,7 @@ fn as_it_waits(
         decision.outcome = record::outcome(row.get(1)?)?;
         decision.reason = row.get(2)?;
         decision.at = row.get::<_, Option<i64>>(3)?.map_or(decision.at, record::moment);
-        decision.attempts = record::attempts(row.get(4)?)?;
+        decision.tries = record::attempts(row.get(4)?)?;
         row.get(0)
     };
     row.query_row(key, fill).optional()

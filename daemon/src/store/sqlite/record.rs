@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
+use serde::{Deserialize, Serialize};
 
+use super::trace::{self, Stored};
 use crate::delivery::{Attempt, Order, Outcome, SubscriptionId};
 use crate::store::Routed;
 
@@ -36,12 +38,22 @@ pub(super) fn routes(text: Option<String>) -> rusqlite::Result<Vec<Routed>> {
     stored.into_iter().map(route).collect()
 }
 
-type StoredAttempt = (u32, i64, Option<u16>, Option<String>, u64);
+/// Number, time, status, error, milliseconds, and since format 2 the trace.
+#[derive(Serialize, Deserialize)]
+struct StoredAttempt(
+    u32,
+    i64,
+    Option<u16>,
+    Option<String>,
+    u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<Stored>,
+);
 
 pub(super) fn attempts_to_text(attempts: &[Attempt]) -> Option<String> {
     let stored = |attempt: &Attempt| -> StoredAttempt {
         let at = super::nanoseconds(attempt.at);
-        (attempt.n, at, attempt.status, attempt.error.clone(), attempt.ms)
+        let trace = attempt.trace.as_ref().map(trace::stored);
+        StoredAttempt(attempt.n, at, attempt.status, attempt.error.clone(), attempt.ms, trace)
     };
     (!attempts.is_empty()).then(|| to_json(&attempts.iter().map(stored).collect::<Vec<_>>()))
 }
@@ -49,7 +61,10 @@ pub(super) fn attempts_to_text(attempts: &[Attempt]) -> Option<String> {
 pub(super) fn attempts(text: Option<String>) -> rusqlite::Result<Vec<Attempt>> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let stored: Vec<StoredAttempt> = from_json(&text)?;
-    let attempt = |(n, at, status, error, ms)| Attempt { n, at: moment(at), status, error, ms };
+    let attempt = |StoredAttempt(n, at, status, error, ms, trace)| {
+        let trace = trace.and_then(trace::trace);
+        Attempt { n, at: moment(at), status, error, ms, trace }
+    };
     Ok(stored.into_iter().map(attempt).collect())
 }
 

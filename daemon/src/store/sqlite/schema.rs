@@ -14,7 +14,11 @@ use crate::store::{Error, Result};
 
 /// What each version of the file adds to the one before. Never change an entry that was
 /// released; add one.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("schema.sql"),
+    // Attempts have traces: the tables are as before, but an earlier version cannot read the rows.
+    "",
+];
 
 /// The file, in its folder. The engine puts `-wal` and `-shm` beside it.
 const DATABASE: &str = "trackrelay.db";

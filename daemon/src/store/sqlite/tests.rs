@@ -49,7 +49,7 @@ async fn enroll(store: &SqliteStore) -> SubscriptionId {
 }
 
 async fn deliver(store: &SqliteStore, lease: Lease) {
-    let attempt = Attempt { n: 1, at: at(0), status: Some(200), error: None, ms: 1 };
+    let attempt = Attempt { n: 1, at: at(0), status: Some(200), error: None, ms: 1, trace: None };
     let verdict = |standing: &mut Standing| {
         standing.delivered += 1;
         Next { outcome: Outcome::Delivered, reason: None }
@@ -122,7 +122,28 @@ async fn a_newer_store_is_left_alone() {
     let database = folder.path().join("trackrelay.db");
     Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("written by a newer trackrelay (format 99, this one knows 1)"), "{error}");
+    assert!(error.contains("written by a newer trackrelay (format 99, this one knows 2)"), "{error}");
+}
+
+/// As a version before traces left it.
+#[tokio::test]
+async fn history_without_traces_opens_and_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let one = enroll(&store).await;
+    store.append(vec![arrival(1, wanted(one))]).await.unwrap();
+    deliver(&store, store.claim(one, Take::Heads(1)).await.unwrap().remove(0)).await;
+    store.close().await.unwrap();
+    drop(store);
+    let file = Connection::open(folder.path().join("trackrelay.db")).unwrap();
+    let written: String = file.query_row("SELECT attempts FROM decisions", [], |row| row.get(0)).unwrap();
+    assert_eq!(written, "[[1,1700000000000000000,200,null,1]]", "an attempt without a trace is as it was");
+    file.pragma_update(None, "user_version", 1).unwrap();
+    drop(file);
+
+    let store = SqliteStore::open(folder.path()).unwrap();
+    let decision = store.why(EventId(1)).await.unwrap().unwrap().decisions.remove(0);
+    assert_eq!((decision.attempts().len(), &decision.attempts()[0].trace), (1, &None));
 }
 
 #[tokio::test]
@@ -170,7 +191,7 @@ async fn what_ended_does_not_wait_again_after_a_crash() {
     let mut leases = store.claim(one, Take::Heads(3)).await.unwrap().into_iter();
     deliver(&store, leases.next().unwrap()).await;
     let retry = |_: &mut Standing| Next { outcome: Outcome::Pending, reason: Some("500".into()) };
-    let attempt = Attempt { n: 1, at: at(0), status: Some(500), error: None, ms: 1 };
+    let attempt = Attempt { n: 1, at: at(0), status: Some(500), error: None, ms: 1, trace: None };
     store.settle(leases.next().unwrap(), Some(attempt), at(0), &retry).await.unwrap();
     // Reading history writes the outcomes first.
     assert!(delivered(&store, 1).await);

@@ -289,7 +289,14 @@ impl Life {
             |leases: &[Lease]| leases.iter().map(|it| (it.event.id, it.attempts)).collect::<Vec<_>>();
         assert_eq!(events(&leases), events(&same));
         for (lease, same) in leases.into_iter().zip(same) {
-            let attempt = Attempt { n: lease.attempts + 1, at: at(0), status: Some(200), error: None, ms: 1 };
+            let attempt = Attempt {
+                n: lease.attempts + 1,
+                at: at(0),
+                status: Some(200),
+                error: None,
+                ms: 1,
+                trace: None,
+            };
             let verdict = |standing: &mut Standing| {
                 standing.delivered += u64::from(outcome == Outcome::Delivered);
                 standing.failed_attempts += u32::from(outcome != Outcome::Delivered);

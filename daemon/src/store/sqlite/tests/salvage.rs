@@ -44,7 +44,7 @@ async fn full_store() -> tempfile::TempDir {
         (ids[2], 7, Outcome::Delivered),
     ] {
         for lease in store.claim(id, Take::Heads(most)).await.unwrap() {
-            let attempt = Attempt { n: 1, at: at(0), status: Some(200), error: None, ms: 1 };
+            let attempt = Attempt { n: 1, at: at(0), status: Some(200), error: None, ms: 1, trace: None };
             let verdict = |standing: &mut Standing| {
                 standing.delivered += u64::from(outcome == Outcome::Delivered);
                 Next { outcome, reason: Some("because".to_owned()) }

@@ -50,7 +50,7 @@ impl View {
                         Outcome::Held => Outcome::Pending,
                         other => other,
                     };
-                    (decision.subscription, outcome, decision.attempts.len(), decision.replay)
+                    (decision.subscription, outcome, decision.attempts().len(), decision.replay)
                 });
                 events.push((past.event.id, past.event.received.clone(), decisions.collect()));
             }

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::Tx;
-use crate::delivery::{Attempt, DeliveryId, Order, Outcome, SubscriptionId};
+use crate::delivery::{self, Attempt, DeliveryId, Order, Outcome, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::store::lanes::Place;
 use crate::store::sqlite::record::{self, FAILED};
@@ -30,7 +30,7 @@ impl Tx<'_> {
             0 => Vec::new(),
             _ => self.attempts_so_far(settlement.subscription, settlement.place)?,
         };
-        attempts.extend(settlement.attempt.clone());
+        delivery::add_try(&mut attempts, settlement.attempt.clone());
         let attempts = record::attempts_to_text(&attempts);
         match settlement.next.outcome {
             Outcome::Pending | Outcome::Held => self.wait_on(settlement, attempts)?,
@@ -139,7 +139,7 @@ impl Tx<'_> {
                 place.created_at,
                 place.event.0,
                 place.delivery.0,
-                settlement.tried + u32::from(settlement.attempt.is_some()),
+                settlement.tried + u32::from(settlement.attempt.as_ref().is_some_and(Attempt::counts)),
                 next.outcome as u8,
                 settlement.at,
                 next.reason,

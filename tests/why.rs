@@ -1,0 +1,137 @@
+//! What became of an event is told: each plugin's word and log, and each exchange with the
+//! callback, step by step.
+
+use serde_json::{Value, json};
+
+use crate::harness::guest::talker;
+use crate::harness::{Answer, Receiver, Relay, SECRET, event};
+use crate::transforms::shipped;
+
+/// Ids of three digits are those that the talker gives up on.
+const BAD: i64 = 100;
+
+const PLUGINS: &str = "filter = [{ plugin = \"talker\" }]\n\
+    transform = [{ plugin = \"redact\", config = { mask = [\"payload.description\"] } }]\n";
+
+/// A subscription with a filter that logs and a transform, and what else the test wants.
+fn relay(receiver: &Receiver, tables: &str) -> Relay {
+    let plugins = format!(
+        "[plugin.talker]\npath = \"talker.wasm\"\n[plugin.redact]\npath = \"{}\"\n",
+        shipped("redact")
+    );
+    let mut relay = Relay::prepare(&(plugins + &receiver.table("guarded") + PLUGINS + tables));
+    std::fs::write(relay.path("talker.wasm"), talker()).unwrap();
+    relay.start_again();
+    relay
+}
+
+/// A subscription to an endpoint elsewhere, tried once.
+fn table(name: &str, url: &str) -> String {
+    format!(
+        "\n[subscription.{name}]\nurl_callback = \"{url}\"\nevent_filters = [\"*.*\"]\n\
+         secret = \"{SECRET}\"\nvalidation = \"off\"\nretry = []\n"
+    )
+}
+
+/// Without what differs from run to run; each of these must be there and be no nothing.
+fn timeless(mut value: Value, keys: &[&str]) -> Value {
+    for key in keys {
+        let taken = value.as_object_mut().unwrap().remove(*key).unwrap();
+        assert!(taken.as_u64().is_some_and(|us| us > 0), "{key}: {taken}");
+    }
+    value
+}
+
+#[test]
+fn an_attempt_leaves_a_trace_that_survives_a_restart() {
+    let receiver = Receiver::start();
+    receiver.answer(|_, _| Answer::status(200).with_body("{\"ok\":\n true}"));
+    let mut relay = relay(&receiver, "");
+    relay.send(&event("time_entry.created", 1000).with("description", "hush"));
+    relay.send(&event("tag.created", 1001).of(7));
+    for id in [1000, 1001] {
+        relay.wait_for_outcome(id, "guarded", "delivered");
+    }
+    let before = relay.why(1000);
+    relay.restart();
+    assert_eq!(relay.why(1000), before);
+
+    let trace = |id| relay.decision(id, "guarded")["attempts"][0]["trace"].clone();
+    let address = receiver.url("").replace("http://", "").replace('/', "");
+    let first = timeless(trace(1000)["exchange"].clone(), &["connect_us", "first_byte_us", "total_us"]);
+    let mut wanted = json!({ "address": address, "reused": false, "http": "HTTP/1.1", "dns_us": null,
+        "tls_us": null, "excerpt": "{\"ok\": true}" });
+    assert_eq!(first, wanted);
+    let second = timeless(trace(1001)["exchange"].clone(), &["first_byte_us", "total_us"]);
+    (wanted["reused"], wanted["connect_us"]) = (true.into(), Value::Null);
+    assert_eq!(second, wanted, "over the connection that stood");
+
+    let plugins = trace(1000)["plugins"].clone();
+    let call = |at: usize| timeless(plugins[at].clone(), &["took_us", "memory"]);
+    let lines = json!([{ "level": "info", "text": "saw it" }]);
+    let word = |plugin: &str, stage: &str, verdict: &str, lines: &Value| {
+        json!({ "plugin": plugin, "stage": stage, "verdict": verdict, "reason": null,
+            "lines": lines, "lines_cut": 0 })
+    };
+    assert_eq!(call(0), word("talker", "filter", "deliver", &lines));
+    assert_eq!(call(1), word("redact", "transform", "replaced", &json!([])));
+    assert_eq!(trace(1000)["body"].as_str().unwrap().len(), 16);
+}
+
+#[test]
+fn what_a_plugin_stopped_tells_its_last_words() {
+    let receiver = Receiver::start();
+    let relay = relay(&receiver, "");
+    relay.send(&event("tag.created", BAD));
+    let held = relay.wait_for_outcome(BAD, "guarded", "held");
+    assert_eq!((&held["attempts"], &held["stopped"]["n"]), (&json!([]), &0.into()));
+    let call = &held["stopped"]["trace"]["plugins"][0];
+    assert_eq!(call["verdict"], "failed");
+    let last = "index out of bounds at src/lib.rs:7";
+    assert!(call["reason"].as_str().unwrap().ends_with(&format!("panicked: {last}")), "{call}");
+    let lines = json!([{ "level": "info", "text": "saw it" }, { "level": "error", "text": last }]);
+    assert_eq!(call["lines"], lines);
+    assert_eq!(held["stopped"]["trace"]["exchange"], Value::Null);
+
+    let log = relay.log();
+    let line = log.lines().find(|line| line.contains("ERROR") && line.contains(last)).unwrap();
+    for part in ["plugin.name=\"talker\"", "subscription.name=\"guarded\"", "event.id=100"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[test]
+fn what_kept_an_exchange_from_ending_shows_how_far_it_came() {
+    let receiver = Receiver::start();
+    receiver.answer(|request, _| match request.path.as_str() {
+        "/moved" => Answer::status(301).with_header("location", "http://elsewhere/").with_body("gone"),
+        "/slow" => Answer::Hang,
+        _ => Answer::status(200),
+    });
+    let tls = receiver.url("tls").replace("http:", "https:");
+    let relay = Relay::start(
+        &[
+            receiver.table("moved") + "retry = []\n",
+            receiver.table("slow") + "retry = []\ntimeout = \"100ms\"\n",
+            table("tls", &tls),
+            table("nowhere", "http://nowhere.invalid/"),
+        ]
+        .concat(),
+    );
+    relay.send(&event("tag.created", 1));
+    let address = receiver.url("").replace("http://", "").replace('/', "");
+    let ended = |name: &str| {
+        let failed = relay.wait_for_outcome(1, name, "failed");
+        failed["attempts"][0]["trace"]["exchange"].clone()
+    };
+    let moved = ended("moved");
+    assert_eq!((&moved["excerpt"], &moved["address"]), (&"gone".into(), &json!(address)));
+    let slow = ended("slow");
+    assert!(slow["connect_us"].is_u64() && slow["first_byte_us"].is_null(), "{slow}");
+    assert!(slow["total_us"].as_u64().unwrap() >= 100_000, "{slow}");
+    let tls = ended("tls");
+    assert!(tls["connect_us"].is_u64() && tls["tls_us"].is_null(), "{tls}");
+    assert_eq!(tls["address"], json!(address));
+    let nowhere = ended("nowhere");
+    assert!(nowhere["dns_us"].is_u64() && nowhere["address"].is_null(), "{nowhere}");
+}
