@@ -34,6 +34,7 @@ mod signs;
 mod speaks_track;
 mod storms;
 mod survives;
+mod tail;
 mod tidy;
 mod transforms;
 mod validates;

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
 use crate::event::EventId;
+use crate::feed::Feed;
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::{Handler, Question, Token};
 use crate::source::Seen;
@@ -32,11 +33,13 @@ mod edit;
 mod events;
 mod replay;
 mod status;
+mod stream;
 mod subscriptions;
 mod track;
 mod why;
 
 pub use edit::{Edited, NotEdited, Wish};
+pub use stream::Places;
 pub use track::Claims;
 
 /// What is asked of whoever loads the config; answered when it has taken effect or has been
@@ -58,6 +61,9 @@ pub struct Api {
     /// Good for the Webhooks API where no users are configured.
     pub admin: Token,
     pub claims: Claims,
+    /// What happens, for the streams.
+    pub feed: Feed,
+    pub places: Places,
     /// How the store is, in one word.
     pub store_state: Box<dyn Fn() -> &'static str + Send + Sync>,
     /// The sources, and what came to them of late.
@@ -113,6 +119,9 @@ impl Handler for Api {
             _ => {}
         }
         let Question { method, path, query, body, .. } = question;
+        if (&method, steps.as_slice()) == (&Method::GET, &["api", "stream"]) {
+            return self.stream(query).await;
+        }
         let reply = match (&method, steps.as_slice()) {
             (&Method::GET, ["api", "status"]) => Ok(self.status()),
             (&Method::POST, ["api", "reload"]) => self.reload().await,

@@ -27,6 +27,7 @@ pub mod fake;
 pub mod init;
 pub mod invocation;
 pub mod list;
+pub mod live;
 pub mod output;
 pub mod plugin;
 pub mod record;
@@ -41,6 +42,7 @@ pub mod schema;
 pub mod secret;
 pub mod send;
 pub mod status;
+pub mod tail;
 pub mod test;
 pub mod upstream;
 pub mod validate;
@@ -86,6 +88,7 @@ pub enum Command {
     List(list::Args),
     Send(send::Args),
     Events(events::Args),
+    Tail(tail::Args),
     Why(why::Args),
     Replay(replay::Args),
     Record(record::Args),
@@ -144,6 +147,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::List(args) => wait(list::run(args, here)),
         Command::Send(args) => wait(send::run(args, here)),
         Command::Events(args) => wait(events::run(args, here)),
+        Command::Tail(args) => wait(tail::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
         Command::Record(args) => wait(record::run(args, here)),

@@ -18,6 +18,7 @@ use crate::clock::{self, Now};
 use crate::delivery::trace::Trace;
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
+use crate::feed::Feed;
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
@@ -29,7 +30,7 @@ use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
 use rule::Tried;
 use stages::Stop;
-use tell::{Told, tell};
+use tell::{Told, brief, tell, tell_feed};
 use timers::Timers;
 
 pub mod client;
@@ -67,6 +68,7 @@ struct Deliverer {
     plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     flights: Flights,
     complaints: Complaints,
     held_back: HeldBack,
@@ -82,6 +84,7 @@ pub async fn run(
     mut plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
@@ -93,6 +96,7 @@ pub async fn run(
         plan: watched,
         client,
         metrics,
+        feed,
         flights,
         complaints,
         held_back,
@@ -132,7 +136,7 @@ impl Deliverer {
     async fn carry(&self, work: &Work, now: Timestamp, trace: &mut Trace) -> Result<Sent, Stop> {
         let (lease, planned) = (&work.lease, &work.planned);
         let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
-        let mut guests = stages::Guests::of(&self.store, &self.metrics, planned, lease, trace);
+        let mut guests = stages::Guests::of(&self.store, &self.metrics, &self.feed, planned, lease, trace);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message, &lease.event.id.to_string(), now);
@@ -301,7 +305,8 @@ impl Deliverer {
     async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Attempt) {
         let fault = faults::said(&work);
         let Work { lease, planned, generation, .. } = work;
-        let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
+        let (event, replay) = (Arc::clone(&lease.event), lease.replay);
+        let place = (event.created_at, event.id);
         let tried = Tried { delivery: lease.delivery, place, generation };
         let (now, jitter) = (Now::read(), rand::random_range(0.8..1.2));
         let decided = OnceLock::new();
@@ -315,14 +320,19 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
+        let brief = brief(&self.feed, &attempt);
         match self.store.settle(lease, Some(attempt), now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
-                tell(&Told { planned: &planned, event, carried, next, before: &before, after: &after });
+                let (planned, event, attempt) = (&*planned, &*event, brief.as_ref());
+                let told =
+                    Told { planned, event, replay, attempt, carried, next, before: &before, after: &after };
+                tell(&told);
+                tell_feed(&self.feed, &told, &now);
                 match next.outcome {
                     Outcome::Pending => {}
-                    Outcome::Held => self.release_if_mended(&planned).await,
+                    Outcome::Held => self.release_if_mended(planned).await,
                     ended => self.metrics.delivery_ended(planned.name(), ended.as_str()),
                 }
             }
@@ -330,7 +340,7 @@ impl Deliverer {
             Err(store::Error::UnknownSubscription(_)) => {}
             Err(error) => {
                 self.metrics.store_failed(error.kind());
-                tracing::error!(subscription.name = planned.name(), event.id = %event, %error,
+                tracing::error!(subscription.name = planned.name(), event.id = %event.id, %error,
                     "failed to write an outcome; the delivery is made again after a restart");
             }
         }

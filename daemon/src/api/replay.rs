@@ -12,6 +12,7 @@ use super::{Api, Refusal, Reply, moment_of};
 use crate::clock;
 use crate::delivery::{Decision, Outcome, SubscriptionId};
 use crate::event::EventId;
+use crate::feed::{About, Decided, News};
 use crate::plan::{Plan, Planned};
 use crate::route;
 use crate::store::{self, Past, PastEvent, Routed, Seq};
@@ -211,8 +212,26 @@ impl Api {
         for subscription in held {
             self.store.release_held(subscription).await?;
         }
+        let told = self.feed.is_heard().then(|| orders.clone());
         self.store.replay(orders, clock::now()).await?;
+        for (seq, routed) in told.into_iter().flatten() {
+            self.tell_replay(events, seq, &routed, &plan);
+        }
         Ok(())
+    }
+
+    fn tell_replay(&self, events: &[PastEvent], seq: Seq, routed: &Routed, plan: &Plan) {
+        let past = events.iter().find(|past| past.seq == seq);
+        let Some((past, planned)) = past.zip(plan.get(routed.subscription)) else { return };
+        self.feed.tell(|| {
+            News::Decision(Decided {
+                about: About::of(&past.event),
+                subscription: planned.name().to_owned(),
+                outcome: routed.outcome,
+                reason: routed.reason.clone(),
+                replay: true,
+            })
+        });
     }
 
     fn routes(&self, past: &PastEvent, target: &Target, plan: &Plan) -> Vec<(Arc<Planned>, Routed)> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::feed::Interest;
+
 /// A subscription's name. Whether there is one of that name is for the daemon to say.
 pub fn name(text: &str) -> Result<String, String> {
     match text.trim() {
@@ -12,6 +14,25 @@ pub fn name(text: &str) -> Result<String, String> {
 
 pub fn event_id(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "an event_id is a whole number such as 4000000000000000017".to_owned())
+}
+
+/// One of Track's entities.
+pub fn entity(text: &str) -> Result<String, String> {
+    word("entity", text)
+}
+
+/// One of Track's actions.
+pub fn action(text: &str) -> Result<String, String> {
+    word("action", text)
+}
+
+/// An outcome as `why` words it.
+pub fn outcome(text: &str) -> Result<String, String> {
+    word("outcome", text)
+}
+
+fn word(kind: &str, text: &str) -> Result<String, String> {
+    Interest::default().add(kind, text).map(|()| text.to_owned())
 }
 
 /// How many of something.

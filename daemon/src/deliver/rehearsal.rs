@@ -12,19 +12,17 @@ use super::stages::{Guests, Stop};
 use crate::delivery::trace::Trace;
 use crate::plan::Planned;
 use crate::store::{Lease, Store};
-use crate::telemetry::Metrics;
 
 /// The request as it would go out at `now`, or why none would.
 pub async fn rehearse(
     store: &Arc<dyn Store>,
-    metrics: &Metrics,
     planned: &Planned,
     lease: &Lease,
     now: Timestamp,
 ) -> Result<Outgoing, Stop> {
     let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
     let mut trace = Trace::default();
-    let mut guests = Guests::of(store, metrics, planned, lease, &mut trace);
+    let mut guests = Guests::again(store, planned, (&lease.event, lease.seq), &mut trace);
     guests.filter(&envelope).await?;
     let message = guests.transform(envelope).await?;
     Ok(outgoing(planned, message, &lease.event.id.to_string(), now))

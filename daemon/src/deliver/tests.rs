@@ -31,6 +31,7 @@ async fn deliverer() -> (Deliverer, Arc<MemoryStore>, [SubscriptionId; 2]) {
         plan: watch::channel(Arc::new(plan)).1,
         client: Client::default(),
         metrics: Arc::new(Metrics::new()),
+        feed: Feed::default(),
         flights: Flights::default(),
         complaints: Complaints::default(),
         held_back: HeldBack::default(),

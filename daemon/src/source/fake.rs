@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::{Entity, EventId};
+use crate::feed::Feed;
 use crate::plan::{Guests, Plan};
 use crate::store::find::Find;
 use crate::store::{
@@ -184,7 +185,8 @@ impl Rig {
         let store = Arc::new(FakeStore::default());
         let metrics = Arc::new(Metrics::new());
         let (_, plan) = watch::channel(Arc::new(plan()));
-        let source = Source::new(Arc::clone(&store) as Arc<dyn Store>, plan, Arc::clone(&metrics), limits);
+        let kept = Arc::clone(&store) as Arc<dyn Store>;
+        let source = Source::new(kept, plan, Arc::clone(&metrics), Feed::default(), limits);
         Rig { source: Arc::new(source), store, metrics }
     }
 

@@ -24,7 +24,6 @@ use crate::route;
 use crate::sign;
 use crate::store::memory::MemoryStore;
 use crate::store::{Arrival, Enrolled, Lease, Seq, Store};
-use crate::telemetry::Metrics;
 
 /// Headers that say nothing of what is sent: our version, the connection, and signatures,
 /// which depend on the time and on a secret that a test need not have.
@@ -45,7 +44,6 @@ pub struct Rehearsal {
     plan: Plan,
     /// Remembers the events before, for plugins that ask what an entity was.
     store: Arc<dyn Store>,
-    metrics: Metrics,
     last: i64,
 }
 
@@ -81,7 +79,7 @@ impl Rehearsal {
         });
         let enrolled = enrolled.collect();
         let plan = Plan::new(1, Arc::new(config.clone()), guests, enrolled);
-        Rehearsal { plan, store: Arc::new(MemoryStore::new()), metrics: Metrics::new(), last: 0 }
+        Rehearsal { plan, store: Arc::new(MemoryStore::new()), last: 0 }
     }
 
     /// By which ids the subscriptions are known here.
@@ -116,7 +114,7 @@ impl Rehearsal {
             return Delivered { subscription, outcome: outcome.as_str().to_owned(), reason, request: None };
         }
         let now = lease.arrived_at;
-        match rehearse(&self.store, &self.metrics, planned, lease, now).await {
+        match rehearse(&self.store, planned, lease, now).await {
             Ok(request) => {
                 let request = Some(sent(request, now).await);
                 Delivered { subscription, outcome: "sent".to_owned(), reason: None, request }
