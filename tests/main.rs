@@ -35,3 +35,4 @@ mod tidy;
 mod transforms;
 mod validates;
 mod why;
+mod zoo;
