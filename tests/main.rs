@@ -22,6 +22,7 @@ mod examples;
 mod filters;
 mod full_disk;
 mod guards;
+mod makes_plugins;
 mod orders;
 mod read_only_disk;
 mod reloads;

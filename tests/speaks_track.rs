@@ -533,6 +533,42 @@ fn what_somebody_saves_meanwhile_stays() {
     assert_eq!(config(&relay), broken);
 }
 
+/// Its callback is asked, and meanwhile somebody renames or removes what it is about.
+#[test]
+fn a_call_that_is_overtaken_says_so() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&(receiver.table("a") + &receiver.table("b")));
+    let owner = Curl::with_token(&relay, &relay.token());
+    let missing = |id: &Value| format!("subscription {id} for workspace 4200017 was not found");
+    for (n, (name, words)) in
+        [("a", ["edit", "a", "--rename", "c"].as_slice()), ("b", ["rm", "b", "--yes"].as_slice())]
+            .into_iter()
+            .enumerate()
+    {
+        let gate = Gate::default();
+        let held = gate.clone();
+        receiver.answer(move |request, _| Answer::proper(request).when(&held));
+        let (path, id) =
+            (path_of(&relay.subscription(name)), relay.subscription(name)["subscription_id"].clone());
+        let filters = json!([{ "entity": "tag", "action": "*" }]);
+        let wished = with(wish(name, &receiver.url(name)), "event_filters", filters);
+        let answered = std::thread::scope(|scope| {
+            let changing = scope.spawn(|| owner.ask("PUT", &path, Some(&wished)));
+            receiver.wait_for_pings(n + 1);
+            let overtaking = relay.cli(words);
+            assert_eq!(overtaking.code, 0, "{overtaking:?}");
+            gate.open();
+            changing.join().unwrap()
+        });
+        let (status, said) = match name {
+            "a" => (409, "`a` was renamed at the same moment, so nothing was changed; try again".to_owned()),
+            _ => (404, missing(&id)),
+        };
+        assert_eq!((answered.status, answered.json()), (status, said.into()), "{words:?}");
+    }
+    assert!(!config(&relay).contains("tag.*"), "{}", config(&relay));
+}
+
 #[test]
 fn the_event_list_goes_back_in_pages() {
     let receiver = Receiver::start();

@@ -135,3 +135,98 @@ fn what_kept_an_exchange_from_ending_shows_how_far_it_came() {
     let nowhere = ended("nowhere");
     assert!(nowhere["dns_us"].is_u64() && nowhere["address"].is_null(), "{nowhere}");
 }
+
+#[test]
+fn why_shows_what_was_sent_and_what_changed_since() {
+    let receiver = Receiver::start();
+    receiver.answer(|_, before| match before {
+        0 => Answer::status(500).with_body("try me again"),
+        _ => Answer::status(200),
+    });
+    let relay = relay(&receiver, "retry = [\"10ms\"]\n");
+    relay.send(&event("time_entry.created", 1000).with("description", "hush"));
+    relay.wait_for_outcome(1000, "guarded", "delivered");
+    let bodies = relay.cli(&["why", "1000", "--json"]).json()["decisions"][0]["bodies"].clone();
+    assert_eq!((&bodies["exact"], &bodies["attempt"]), (&true.into(), &2.into()), "{bodies}");
+    let sent = receiver.wait_for(2).pop().unwrap().text();
+    assert_eq!(bodies["after"].as_str(), Some(&*sent), "byte for byte");
+    assert!(bodies["before"].as_str().unwrap().contains("\"hush\""), "{bodies}");
+
+    let shown = relay.cli(&["why", "1000", "guarded"]).stdout;
+    for part in [
+        "event filter \"*.*\" matched (config.toml:",
+        "); rights and status ok\n",
+        "answered 500 Internal Server Error: try me again in ",
+        "    filter `talker`: deliver in ",
+        "      info   saw it\n",
+        "    transform `redact`: replaced in ",
+        " HTTP/1.1: connect ",
+        " HTTP/1.1: kept connection, first byte ",
+        "  body, before and as sent in attempt 2\n",
+        "-     \"description\": \"hush\"",
+        "+     \"description\": \"",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
+    }
+
+    // With another config the same attempt cannot be told any more, and why says so.
+    let config = std::fs::read_to_string(relay.config()).unwrap();
+    std::fs::write(relay.config(), config.replace("mask =", "drop =")).unwrap();
+    assert_eq!(relay.cli(&["reload"]).code, 0);
+    let shown = relay.cli(&["why", "1000"]).stdout;
+    assert!(shown.contains("has changed since: this is what would be sent today"), "{shown}");
+}
+
+#[test]
+fn why_not_groups_what_did_not_go_there() {
+    let receiver = Receiver::start();
+    receiver
+        .answer(|request, _| Answer::status(if request.text().contains("refuse me") { 500 } else { 200 }));
+    let filters = receiver.table_for("picky", r#"["tag.*", "task.*"]"#);
+    let users = "[user.ana]\nid = 5300029\nrole = \"admin\"\napi_token = \"a-token\"\n";
+    let tables =
+        |keys: &str| format!("{users}{filters}user = \"ana\"\nretry = []\ndisable_after = 1\n{keys}");
+    let relay = Relay::start(&tables(""));
+    relay.send_all(&[1, 2, 3].map(|id| event("project.updated", id)));
+    relay.send(&event("tag.created", 4));
+    relay.wait_for_outcome(4, "picky", "delivered");
+    relay.send(&event("task.created", 5).with("name", "refuse me"));
+    relay.wait_for_outcome(5, "picky", "pending");
+    relay.wait_for_status("picky", "disabled");
+    relay.send_all(&[event("tag.created", 6).of(6), event("tag.created", 7).of(7)]);
+    relay.wait_for_outcome(7, "picky", "skipped_disabled");
+
+    let found = relay.cli(&["why", "--not", "picky", "--json"]).json();
+    assert_eq!((&found["scanned"], &found["delivered"]), (&7.into(), &1.into()), "{found}");
+    let groups: Vec<_> = found["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| {
+            (
+                group["outcome"].as_str().unwrap(),
+                group["count"].as_u64().unwrap(),
+                group["newest"]["event_id"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(groups, [("skipped_filter", 3, 3), ("skipped_disabled", 2, 7), ("pending", 1, 5)]);
+
+    let shown = relay.cli(&["why", "--not", "picky"]).stdout;
+    for part in [
+        "picky: 1 of the last 7 events delivered\n",
+        "\n3 skipped_filter\n  event_filters [\"tag.*\", \"task.*\"] (",
+        "do not match project.updated\n",
+        "add \"project.updated\" to its event_filters: `trackrelay edit picky",
+        "`, then `trackrelay replay --missed picky",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
+    }
+    let last = relay.cli(&["why", "--not", "picky", "--last", "2", "--json"]).json();
+    assert_eq!((&last["scanned"], &last["groups"][0]["count"]), (&2.into(), &2.into()), "{last}");
+
+    let unknown = relay.cli(&["why", "--not", "piky"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("did you mean `picky`?"), "{unknown:?}");
+    assert_eq!(relay.cli(&["why"]).code, 2);
+    assert_eq!(relay.cli(&["why", "--not", "picky", "--last", "100001"]).code, 2);
+}

@@ -110,6 +110,7 @@ impl Handler for Api {
             (&Method::GET, ["api", "status"]) => Ok(self.status()),
             (&Method::POST, ["api", "reload"]) => self.reload().await,
             (&Method::GET, ["api", "why", event]) => self.why(event, query).await,
+            (&Method::GET, ["api", "why-not", name]) => self.why_not(name, query).await,
             (&Method::POST, ["api", "replay"]) => self.replay(&body).await,
             (&Method::POST, ["api", "subscriptions", name, "test"]) => self.test(name).await,
             (&Method::POST, ["api", "subscriptions", name, "validate"]) => self.validate(name).await,

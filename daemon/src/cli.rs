@@ -26,6 +26,7 @@ pub mod init;
 pub mod invocation;
 pub mod list;
 pub mod output;
+pub mod plugin;
 pub mod reload;
 pub mod replay;
 pub mod reply;
@@ -91,6 +92,7 @@ pub enum Command {
     Edit(edit::Args),
     Rm(rm::Args),
     Secret(secret::Args),
+    Plugin(plugin::Args),
     Upstream(upstream::Args),
     Demo(demo::Args),
     Init(init::Args),
@@ -145,6 +147,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Edit(args) => wait(edit::run(args, here)),
         Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
+        Command::Plugin(args) => plugin::run(args),
         Command::Upstream(args) => upstream::run(args, here),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),

@@ -87,7 +87,7 @@ pub async fn run(
     let parts =
         Deliverer { store, plan: watched, client, metrics, flights, complaints, later, tracker, cancel };
     let deliverer = Arc::new(parts);
-    deliverer.fill_all().await;
+    deliverer.fill_all();
     loop {
         let due = tokio::select! {
             () = deliverer.cancel.cancelled() => break,
@@ -99,13 +99,11 @@ pub async fn run(
                 if changed.is_err() {
                     break;
                 }
-                deliverer.fill_all().await;
+                deliverer.fill_all();
                 continue;
             }
         };
-        for subscription in due {
-            deliverer.fill(subscription).await;
-        }
+        deliverer.fill_each(due);
     }
     deliverer.tracker.close();
     if tokio::time::timeout(GRACE, deliverer.tracker.wait()).await.is_err() {
@@ -132,11 +130,20 @@ impl Deliverer {
     }
 
     /// After a start or a reload, everything may have changed for everybody.
-    async fn fill_all(self: &Arc<Self>) {
+    fn fill_all(self: &Arc<Self>) {
         let plan = Arc::clone(&self.plan.borrow());
-        for planned in &plan.subscriptions {
-            if self.store.waiting(planned.id).pending > 0 {
-                self.fill(planned.id).await;
+        let ids = plan.subscriptions.iter().map(|planned| planned.id);
+        self.fill_each(ids.filter(|id| self.store.waiting(*id).pending > 0).collect());
+    }
+
+    /// Claims for each of them. One that has to wait for the store, since what waits of it is
+    /// not in memory, does so beside the others and not in front of them.
+    fn fill_each(self: &Arc<Self>, subscriptions: Vec<SubscriptionId>) {
+        for subscription in subscriptions {
+            let deliverer = Arc::clone(self);
+            let mut filling = Box::pin(async move { deliverer.fill(subscription).await });
+            if filling.as_mut().now_or_never().is_none() {
+                self.tracker.spawn(filling);
             }
         }
     }
@@ -361,19 +368,21 @@ mod tests {
 
     const RECEIVED: &str = r#"{"metadata":{"action":"created","model":"tag","tag_id":7},"payload":{}}"#;
 
-    /// With one event that waits for the one subscription there is.
-    async fn deliverer() -> (Deliverer, SubscriptionId) {
-        let store = MemoryStore::default();
-        let meant = fixture::subscription("a");
-        let enrolled = store.enroll(std::slice::from_ref(&meant.name), clock::now()).await.unwrap();
-        let subscription = enrolled[0].id;
-        let plan = Plan::new(1, Arc::new(fixture::config(vec![meant])), Guests::none(1), enrolled);
+    /// With one event that waits for both of its subscriptions.
+    async fn deliverer() -> (Deliverer, Arc<MemoryStore>, [SubscriptionId; 2]) {
+        let store = Arc::new(MemoryStore::default());
+        let meant = ["a", "b"].map(fixture::subscription);
+        let names = meant.each_ref().map(|meant| meant.name.clone());
+        let enrolled = store.enroll(&names, clock::now()).await.unwrap();
+        let subscriptions = [enrolled[0].id, enrolled[1].id];
+        let plan = Plan::new(1, Arc::new(fixture::config(meant.into())), Guests::none(2), enrolled);
         let event = read::restore(EventId(1), "2026-01-02T03:04:05Z", 5, Bytes::from(RECEIVED)).unwrap();
-        let wanted = Routed { subscription, order: Order::Entity, outcome: Outcome::Pending, reason: None };
+        let (order, outcome) = (Order::Entity, Outcome::Pending);
+        let routed = subscriptions.map(|subscription| Routed { subscription, order, outcome, reason: None });
         let (event, arrived_at) = (Arc::new(event), clock::now());
-        store.append(vec![Arrival { event, arrived_at, plan: 1, routed: vec![wanted] }]).await.unwrap();
+        store.append(vec![Arrival { event, arrived_at, plan: 1, routed: routed.into() }]).await.unwrap();
         let deliverer = Deliverer {
-            store: Arc::new(store),
+            store: store.clone(),
             plan: watch::channel(Arc::new(plan)).1,
             client: Client::default(),
             metrics: Arc::new(Metrics::new()),
@@ -383,18 +392,28 @@ mod tests {
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
-        (deliverer, subscription)
+        (deliverer, store, subscriptions)
     }
 
     /// Else a delivery that has just failed would go out again at once, and not even count.
     #[tokio::test]
     async fn what_was_decided_from_an_older_standing_is_not_tried() {
-        let (deliverer, one) = deliverer().await;
+        let (deliverer, _, [one, _]) = deliverer().await;
         let seen = deliverer.store.standing(one).unwrap().generation;
         let closed = |standing: &mut Standing| standing.generation += 1;
         deliverer.store.set_standing(one, &closed).await.unwrap();
         assert!(deliverer.take(one, Take::Heads(1), seen).await.unwrap().is_none());
         let taken = deliverer.take(one, Take::Heads(1), seen + 1).await.unwrap();
         assert_eq!(taken.map(|leases| leases.len()), Some(1), "it waits as before");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_store_keeps_nobody_waiting() {
+        let (deliverer, store, [one, other]) = deliverer().await;
+        let deliverer = Arc::new(deliverer);
+        store.keep_waiting(one);
+        deliverer.fill_each(vec![one, other]);
+        let under_way = [one, other].map(|id| deliverer.flights.of(id).lanes);
+        assert_eq!(under_way, [0, 1]);
     }
 }

@@ -18,6 +18,7 @@ mod code;
 mod compile;
 mod engine;
 mod entry;
+mod facts;
 mod failure;
 mod foreign;
 mod guest;

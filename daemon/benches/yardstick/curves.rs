@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::args::{Args, Curve};
-use super::facts::{Fact, Facts};
+use super::facts::{Fact, Facts, median};
 use super::measure::{self, WARM_UP};
 use super::rig::driver::{Load, Pattern, Until};
 use super::rig::event::Action;
@@ -26,9 +26,18 @@ pub fn points(curve: Curve, args: &Args) -> anyhow::Result<Vec<Point>> {
         Curve::Waiting => waiting::points(args.length()),
         Curve::History => history::points(args.rows, args.length()),
         Curve::Prune => history::prune(args.rows),
-        Curve::Subscriptions => subscriptions::points(args.length()),
-        Curve::Dead => dead::points(args.length()),
+        Curve::Subscriptions => in_turn(args.rounds(), || subscriptions::points(args.length())),
+        Curve::Dead => in_turn(args.rounds(), || dead::points(args.length())),
     }
+}
+
+/// The median over rounds of points that take turns: what the machine does for a moment would
+/// otherwise pass for the curve.
+fn in_turn(rounds: usize, points: impl Fn() -> anyhow::Result<Vec<Point>>) -> anyhow::Result<Vec<Point>> {
+    let rounds: Vec<Vec<Point>> = (0..rounds).map(|_| points()).collect::<anyhow::Result<_>>()?;
+    let of = |place: usize| rounds.iter().map(|points| points[place].1.clone()).collect::<Vec<_>>();
+    let names = rounds.first().into_iter().flatten().enumerate();
+    Ok(names.map(|(place, (name, _))| (name.clone(), median(&of(place)))).collect())
 }
 
 /// The daemon with so many deliveries waiting.
@@ -57,6 +66,7 @@ fn at_work(scene: &Scene<'_>, length: Duration) -> anyhow::Result<Facts> {
     for fact in [Fact::P50, Fact::P99, Fact::AnswerP50, Fact::AnswerP99] {
         facts.insert(fact, calm[&fact]);
     }
+    facts.insert(Fact::Others, facts[&Fact::Others].max(calm[&Fact::Others]));
     facts.remove(&Fact::Refused);
     Ok(facts)
 }

@@ -1,32 +1,39 @@
 //! `GET /api/why/{event_id}`: one line per subscription, those whose filter did not match
-//! included; these are worked out from the plan the event met.
+//! included; these are worked out from the plan the event met. With `bodies=1`, also what
+//! transforms made of the body. Why events did not go somewhere is `api/why/missing.rs`.
 
 use serde_json::{Value, json};
 
 use super::{Api, Refusal, Reply, decode, next_try, query_value};
 use crate::delivery::{Decision, Lane, Outcome};
 use crate::event::EventId;
-use crate::plan::{Plan, Planned, RouteSummary};
+use crate::plan::{Plan, Planned, Route, RouteSummary};
 use crate::store::{self, PastEvent};
+
+mod bodies;
+mod missing;
 
 impl Api {
     pub(super) async fn why(&self, event: &str, query: Option<&str>) -> Reply {
         let id = decode(event).parse().map(EventId);
         let id = id.map_err(|_| Refusal::bad(format!("`{}` is no event id", decode(event))))?;
         let past = self.store.why(id).await?.ok_or(store::Error::UnknownEvent(id))?;
-        let met = self.store.plan(past.plan).await?;
-        let met: RouteSummary = met.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let met = self.met(past.plan).await?;
         let plan = self.plan();
+        let only = query_value(query, "subscription");
+        let is_wanted = |line: &Value| only.as_deref().is_none_or(|name| line["subscription"] == name);
+        let mut room = query_value(query, "bodies").map_or(0, |_| bodies::MOST);
         let mut decisions = Vec::new();
         for decision in &past.decisions {
-            decisions.push(self.line(decision, &past, &plan, &met));
-        }
-        decisions.extend(unmatched(&past, &met));
-        if let Some(name) = query_value(query, "subscription") {
-            decisions.retain(|decision| decision["subscription"] == name.as_str());
-            if decisions.is_empty() {
-                self.named(&name)?;
+            let mut line = self.line(decision, &past, &plan, &met);
+            if is_wanted(&line) {
+                self.add_bodies(&mut line, decision, &past, &plan, &mut room).await;
+                decisions.push(line);
             }
+        }
+        decisions.extend(unmatched(&past, &met).filter(is_wanted));
+        if let (Some(name), true) = (&only, decisions.is_empty()) {
+            self.named(name)?;
         }
         Ok(json!({
             "event_id": id,
@@ -37,9 +44,13 @@ impl Api {
             "decisions": decisions,
         }))
     }
-}
 
-impl Api {
+    /// The routes that events met which were routed by this plan.
+    async fn met(&self, plan: i64) -> Result<RouteSummary, Refusal> {
+        let met = self.store.plan(plan).await?;
+        Ok(met.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
     fn line(&self, decision: &Decision, past: &PastEvent, plan: &Plan, met: &RouteSummary) -> Value {
         let planned = plan.get(decision.subscription);
         let waits = || match planned {
@@ -56,6 +67,12 @@ impl Api {
         if decision.outcome == Outcome::Pending {
             let standing = planned.and_then(|planned| self.store.standing(planned.id));
             line["next_try"] = json!(standing.as_deref().and_then(next_try));
+        }
+        if !decision.replay
+            && let Some(route) = met.subscriptions.iter().find(|route| route.id == decision.subscription)
+        {
+            line["filter"] = filter(route, past);
+            line["routing"] = routing(decision.outcome);
         }
         line
     }
@@ -91,20 +108,50 @@ fn line(decision: &Decision, plan: &Plan, met: &RouteSummary) -> Value {
     line
 }
 
+/// Which of a subscription's event filters the event met, and where they stand.
+fn filter(route: &Route, past: &PastEvent) -> Value {
+    json!({
+        "matched": route.matching(past.event.entity, past.event.action),
+        "event_filters": route.event_filters,
+        "file": route.file,
+        "line": route.line,
+    })
+}
+
+/// What routing found after the event filter. The first that was not ok decided; what is
+/// behind it was not looked at.
+fn routing(outcome: Outcome) -> Value {
+    let status = |status| json!({ "rights": "ok", "status": status });
+    match outcome {
+        Outcome::SkippedRights => json!({ "rights": "refused", "status": null }),
+        Outcome::SkippedDisabled => status("disabled"),
+        Outcome::SkippedNotValidated => status("not_validated"),
+        _ => status("ok"),
+    }
+}
+
 fn unmatched<'a>(past: &'a PastEvent, met: &'a RouteSummary) -> impl Iterator<Item = Value> + 'a {
     let (entity, action) = (past.event.entity, past.event.action);
-    let apart = move |route: &&crate::plan::Route| !route.matches(entity, action);
+    let apart = move |route: &&Route| route.matching(entity, action).is_none();
     met.subscriptions.iter().filter(apart).map(move |route| {
-        let filters = route.event_filters.join("\", \"");
         json!({
             "subscription": route.name,
             "outcome": "skipped_filter",
-            "reason": format!(
-                "event_filters [\"{filters}\"] ({}:{}) do not match {entity}.{action}",
-                route.file.display(), route.line
-            ),
+            "reason": unmatched_reason(route, past),
             "at": past.arrived_at,
             "attempts": [],
+            "filter": filter(route, past),
         })
     })
+}
+
+fn unmatched_reason(route: &Route, past: &PastEvent) -> String {
+    format!(
+        "event_filters [\"{}\"] ({}:{}) do not match {}.{}",
+        route.event_filters.join("\", \""),
+        route.file.display(),
+        route.line,
+        past.event.entity,
+        past.event.action
+    )
 }

@@ -1,8 +1,10 @@
 //! The daemon's answers, as far as commands show them to people; `--json` hands the
 //! documents on as they came. The shapes are made in `api`.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::Problem;
 use crate::delivery::{Attempt, Outcome, Status};
@@ -139,6 +141,67 @@ pub struct Decision {
     pub replay: bool,
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+    /// The last look at it that was no attempt.
+    pub stopped: Option<Attempt>,
+    pub filter: Option<Filter>,
+    pub routing: Option<Routing>,
+    pub bodies: Option<Bodies>,
+}
+
+/// The event filters that an event met.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Filter {
+    pub matched: Option<String>,
+    pub file: PathBuf,
+    pub line: usize,
+}
+
+/// What routing found behind the event filter.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Routing {
+    pub rights: String,
+    pub status: Option<String>,
+}
+
+/// A body before and after the transforms.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Bodies {
+    pub attempt: Option<u32>,
+    /// It is what was sent, byte for byte.
+    pub exact: bool,
+    pub note: Option<String>,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// `GET /api/why-not/{name}`.
+#[derive(Debug, Default, Deserialize)]
+pub struct Missing {
+    pub subscription: String,
+    pub scanned: u64,
+    pub delivered: u64,
+    pub groups: Vec<MissingGroup>,
+    pub next: Option<i64>,
+}
+
+/// Events that did not go there for one reason.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct MissingGroup {
+    /// None: it was not in the config.
+    pub outcome: Option<Outcome>,
+    pub reason: String,
+    #[serde(skip_serializing)]
+    pub gist: String,
+    pub count: u64,
+    pub newest: MissingEvent,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub struct MissingEvent {
+    pub event_id: i64,
+    pub entity: String,
+    pub action: String,
+    pub arrived_at: Timestamp,
 }
 
 /// `POST /api/reload`.

@@ -11,20 +11,35 @@ use crate::cli::output::{self, BAD, GOOD, QUIET, STRONG, WARN, clean, styled};
 use crate::cli::reply::{Decision, Why};
 use crate::delivery::{Attempt, Outcome};
 
+mod bodies;
+mod missing;
+mod trace;
+
 /// Tell what became of an event, and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   trackrelay why 4000000000000000017
   trackrelay why 4000000000000000017 slack
-  trackrelay why 4000000000000000017 --json | jq '.decisions[].outcome'")]
+  trackrelay why 4000000000000000017 --json | jq '.decisions[].outcome'
+  trackrelay why --not slack               why the last events did not go there
+  trackrelay why --not slack --last 20000")]
 pub struct Args {
-    #[arg(value_parser = args::event_id)]
-    event_id: i64,
+    /// The event, by its `event_id`
+    #[arg(value_parser = args::event_id, required_unless_present = "not")]
+    event_id: Option<i64>,
 
     /// Only this subscription
     #[arg(value_parser = args::name)]
     name: Option<String>,
+
+    /// Why the last events did not go to this subscription, by reason
+    #[arg(long, value_name = "NAME", value_parser = args::name, conflicts_with = "event_id")]
+    not: Option<String>,
+
+    /// How many events to look at, the newest first; at most 100000
+    #[arg(long, value_name = "N", value_parser = last, requires = "not", default_value_t = missing::USUAL)]
+    last: u64,
 
     /// Print one JSON document
     #[arg(long)]
@@ -32,7 +47,11 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
-    let mut target = Target::new(&["api", "why", &args.event_id.to_string()]);
+    if let Some(name) = &args.not {
+        return missing::run(name, args.last, args.json, here).await;
+    }
+    let event_id = args.event_id.unwrap_or_default().to_string();
+    let mut target = Target::new(&["api", "why", &event_id]).query("bodies", "1");
     if let Some(name) = &args.name {
         target = target.query("subscription", name);
     }
@@ -41,6 +60,13 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
         return output::document(&reply.json::<serde_json::Value>()?);
     }
     output::facts(&render(&reply.json()?, here, crate::clock::now()))
+}
+
+fn last(text: &str) -> Result<u64, String> {
+    match args::count(text)? {
+        count @ ..=missing::MOST => Ok(count),
+        _ => Err(format!("looks at no more than {} events", missing::MOST)),
+    }
 }
 
 /// An outcome in the colour of how it is taken.
@@ -88,12 +114,19 @@ fn render_decision(decision: &Decision, now: Timestamp) -> String {
         text += &format!(" at {}", output::moment(at));
     }
     text.push('\n');
-    if let Some(reason) = &decision.reason {
+    // While it waits for its next attempt, the last one says the same.
+    let again =
+        |reason: &&String| decision.attempts.last().and_then(|last| last.error.as_ref()) == Some(reason);
+    if let Some(reason) = decision.reason.as_ref().filter(|reason| !again(reason)) {
         text += &format!("  {}\n", clean(reason));
     }
-    for attempt in &decision.attempts {
-        let at = output::moment(attempt.at);
-        text += &format!("  attempt {} at {at}: {}\n", attempt.n, attempt_result(attempt));
+    text += &passed(decision);
+    decision.attempts.iter().for_each(|attempt| text += &render_attempt(attempt, decision));
+    if let Some(stopped) = &decision.stopped {
+        text += &render_stopped(stopped, decision);
+    }
+    if let Some(bodies) = &decision.bodies {
+        text += &bodies::render(bodies);
     }
     // Most reasons why something is pending say it themselves.
     let said = decision.reason.as_ref().is_some_and(|reason| reason.contains("next try"));
@@ -101,6 +134,43 @@ fn render_decision(decision: &Decision, now: Timestamp) -> String {
         text += &format!("  {}\n", output::next_try(at, now));
     }
     text
+}
+
+/// What it went by on its way here.
+fn passed(decision: &Decision) -> String {
+    let Some((filter, matched)) =
+        decision.filter.as_ref().and_then(|filter| Some((filter, filter.matched.as_ref()?)))
+    else {
+        return String::new();
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = filter.file.strip_prefix(here).unwrap_or(&filter.file).display().to_string();
+    let matched = format!("event filter \"{matched}\" matched ({file}:{})", filter.line);
+    let checks = match decision.routing.as_ref().map(|routing| (&*routing.rights, routing.status.as_deref()))
+    {
+        Some(("ok", Some("ok"))) => "; rights and status ok",
+        Some(("ok", _)) => "; rights ok",
+        _ => "",
+    };
+    format!("  {}\n", styled(QUIET, &format!("{matched}{checks}")))
+}
+
+fn render_attempt(attempt: &Attempt, decision: &Decision) -> String {
+    let (at, result) = (output::moment(attempt.at), attempt_result(attempt));
+    let text = format!("  attempt {} at {at}: {result}\n", attempt.n);
+    text + &traced(attempt, decision)
+}
+
+/// A look at it that was no attempt. What it came to, the reason says.
+fn render_stopped(stopped: &Attempt, decision: &Decision) -> String {
+    let text = format!("  looked at {}, no attempt\n", output::moment(stopped.at));
+    text + &traced(stopped, decision)
+}
+
+fn traced(attempt: &Attempt, decision: &Decision) -> String {
+    let said = [attempt.error.as_deref(), decision.reason.as_deref()];
+    let said = said.into_iter().flatten().collect::<Vec<_>>().join("\n");
+    attempt.trace.as_ref().map(|trace| trace::render(trace, &said)).unwrap_or_default()
 }
 
 /// What would have it sent after all, where it can be said.

@@ -10,9 +10,10 @@ use crate::config::OnPluginError;
 use crate::delivery::Outcome;
 use crate::delivery::trace::Trace;
 use crate::drill::{self, Point};
+use crate::event::Event;
 use crate::plan::Planned;
 use crate::plugin::{Call, Entry, Failure, Input, Keep, Message, Reshape, Stage};
-use crate::store::{Lease, Next, Store};
+use crate::store::{Lease, Next, PastEvent, Seq, Store};
 use crate::telemetry::Metrics;
 
 /// Why a delivery does not go out this time.
@@ -37,12 +38,16 @@ impl Stop {
     }
 }
 
+/// Looks an entity's previous payload up, when a plugin asks for it.
+type Previous = Arc<dyn Fn() -> Option<Bytes> + Send + Sync>;
+
 /// The plugins of one subscription, about to be shown one event.
 pub struct Guests<'a> {
-    metrics: &'a Metrics,
+    /// None: nothing is delivered, somebody only wants to know.
+    metrics: Option<&'a Metrics>,
     planned: &'a Planned,
-    lease: &'a Lease,
-    previous: Arc<dyn Fn() -> Option<Bytes> + Send + Sync>,
+    event: &'a Arc<Event>,
+    previous: Previous,
     trace: &'a mut Trace,
 }
 
@@ -54,14 +59,18 @@ impl<'a> Guests<'a> {
         lease: &'a Lease,
         trace: &'a mut Trace,
     ) -> Guests<'a> {
-        let (store, seq) = (Arc::clone(store), lease.seq);
-        let previous = move || {
-            store.previous(seq).unwrap_or_else(|error| {
-                tracing::error!(%error, "failed to look up an entity's previous payload");
-                None
-            })
-        };
-        Guests { metrics, planned, lease, previous: Arc::new(previous), trace }
+        let previous = previous(store, lease.seq);
+        Guests { metrics: Some(metrics), planned, event: &lease.event, previous, trace }
+    }
+
+    /// For a look at what they would say today of an event of the past.
+    pub fn again(
+        store: &Arc<dyn Store>,
+        planned: &'a Planned,
+        past: &'a PastEvent,
+        trace: &'a mut Trace,
+    ) -> Guests<'a> {
+        Guests { metrics: None, planned, event: &past.event, previous: previous(store, past.seq), trace }
     }
 
     pub async fn filter(&mut self, envelope: &Bytes) -> Result<(), Stop> {
@@ -103,12 +112,14 @@ impl<'a> Guests<'a> {
     }
 
     fn input(&self, json: &Bytes) -> Input {
-        let (event, previous) = (Arc::clone(&self.lease.event), Arc::clone(&self.previous));
+        let (event, previous) = (Arc::clone(self.event), Arc::clone(&self.previous));
         Input { event, json: json.clone(), previous }
     }
 
     fn failed(&self, plugin: &str, Failure(said): Failure) -> Result<(), Stop> {
-        self.metrics.plugin_failed(plugin);
+        if let Some(metrics) = self.metrics {
+            metrics.plugin_failed(plugin);
+        }
         match self.planned.meant.on_plugin_error {
             OnPluginError::Hold => Err(Stop::Held(said)),
             OnPluginError::Drop => Err(Stop::Dropped(said)),
@@ -119,6 +130,16 @@ impl<'a> Guests<'a> {
             }
         }
     }
+}
+
+fn previous(store: &Arc<dyn Store>, seq: Seq) -> Previous {
+    let store = Arc::clone(store);
+    Arc::new(move || {
+        store.previous(seq).unwrap_or_else(|error| {
+            tracing::error!(%error, "failed to look up an entity's previous payload");
+            None
+        })
+    })
 }
 
 fn said(plugin: &str, reason: &str) -> String {

@@ -44,11 +44,13 @@ impl Route {
         }
     }
 
-    pub fn matches(&self, entity: Entity, action: Action) -> bool {
+    /// The first of its event filters that matches.
+    pub fn matching(&self, entity: Entity, action: Action) -> Option<&str> {
         let fits = |wanted: &str, word: &str| wanted == "*" || wanted == word;
-        self.event_filters.iter().any(|filter| {
+        let matches = |filter: &&str| {
             let (wanted, what) = filter.split_once('.').unwrap_or((filter, "*"));
             fits(wanted, entity.as_str()) && fits(what, action.as_str())
-        })
+        };
+        self.event_filters.iter().map(String::as_str).find(matches)
     }
 }

@@ -34,6 +34,9 @@ pub struct MemoryStore {
     inner: Mutex<Inner>,
     bell: Arc<Notify>,
     event_ids: EventIds,
+    /// Whose claims never end.
+    #[cfg(test)]
+    stuck: Mutex<Option<SubscriptionId>>,
 }
 
 struct Inner {
@@ -66,6 +69,8 @@ impl MemoryStore {
             bell: board.bell(),
             inner: Mutex::new(Inner { board, ledger: Ledger::default(), next_subscription: 1 }),
             event_ids: EventIds::from(event_ids::FIRST),
+            #[cfg(test)]
+            stuck: Mutex::default(),
         }
     }
 
@@ -82,6 +87,12 @@ impl MemoryStore {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As if this one's deliveries had to be read from a slow disk.
+    #[cfg(test)]
+    pub(crate) fn keep_waiting(&self, subscription: SubscriptionId) {
+        *self.stuck.lock().unwrap() = Some(subscription);
     }
 
     #[cfg(test)]
@@ -159,6 +170,10 @@ impl Store for MemoryStore {
     }
 
     async fn claim(&self, subscription: SubscriptionId, take: Take) -> Result<Vec<Lease>> {
+        #[cfg(test)]
+        if *self.stuck.lock().unwrap() == Some(subscription) {
+            std::future::pending::<()>().await;
+        }
         let mut inner = self.lock();
         loop {
             let leases = inner.take(subscription, take)?;

@@ -1,38 +1,43 @@
 //! Write filters and transforms for trackrelay.
 //!
 //! A plugin is a type that implements [`Filter`] or [`Transform`], and one line that
-//! exports it. This filter lets through what belongs to one project:
+//! exports it. This filter lets through time entries of an hour and more, or of whatever
+//! its config says:
 //!
-//! ```
-//! use trackrelay_plugin::{Event, Filter, Verdict, json::Json};
+#![cfg_attr(feature = "track", doc = "```")]
+#![cfg_attr(not(feature = "track"), doc = "```ignore")]
+//! use trackrelay_plugin::track::{self, TimeEntry};
+//! use trackrelay_plugin::{Event, Filter, Verdict};
 //!
-//! struct OneProject(u64);
+//! #[derive(serde::Deserialize)]
+//! struct Longer { seconds: i64 }
 //!
-//! impl Filter for OneProject {
+//! impl Filter for Longer {
 //!     fn configure(config: &str) -> Result<Self, String> {
-//!         let id = Json::parse(config).ok().and_then(|config| config.get("project_id"));
-//!         let id = id.and_then(|id| id.text().parse().ok());
-//!         id.map(OneProject).ok_or("set `project_id` to a project's number".into())
+//!         track::config(config)
 //!     }
 //!
 //!     fn check(&self, event: &Event) -> Result<Verdict, String> {
-//!         match event.route.project_id {
-//!             Some(id) if id == self.0 => Ok(Verdict::Deliver),
-//!             _ => Ok(Verdict::Skip(format!("not of project {}", self.0))),
+//!         match event.payload::<TimeEntry>()?.duration {
+//!             Some(seconds) if seconds >= self.seconds => Ok(Verdict::Deliver),
+//!             _ => Ok(Verdict::Skip(format!("shorter than {} s", self.seconds))),
 //!         }
 //!     }
 //! }
 //!
-//! trackrelay_plugin::filter!(OneProject);
+//! trackrelay_plugin::filter!(Longer);
 //! ```
 //!
-//! What a plugin can reach beyond its arguments is in [`host`]; [`json`] reads events
-//! without other crates. A panic ends the call, and its message goes to trackrelay's log.
+//! What a plugin can reach beyond its arguments is in [`host`]. [`track`] has Track's envelope
+//! and entities as serde types; [`json`] reads events without other crates, and makes plugins
+//! that are smaller and faster. A panic ends the call, and its message goes to trackrelay's log.
 
 pub mod host;
 pub mod json;
 pub mod path;
 pub mod testing;
+#[cfg(feature = "track")]
+pub mod track;
 
 #[doc(hidden)]
 pub mod bindings;

@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hyper::StatusCode;
+
 use super::super::{Api, NotEdited, Refusal, Wish};
 use super::caller::Caller;
 use super::input::{self, Desired};
@@ -53,7 +55,7 @@ impl Api {
         }
         let fields = new_fields(&desired, enabled, caller);
         let edit = Edit::Add { name: name.clone(), fields };
-        let meant = self.meant(edit.clone(), None, plan).await?;
+        let meant = self.meant(edit.clone(), None).await.map_err(|error| refusal(error, plan))?;
         let id = self.enrolled(&name).await.map_err(internal)?;
         let secret = desired.secret.unwrap_or_else(|| self.made_secret(id));
         let proposed = Planned::proposed(id, meant, secret.clone(), plan.config.workspace.id);
@@ -81,7 +83,8 @@ impl Api {
         let secret = desired.secret.filter(|new| *new != planned.secret);
         let changes = rename.is_some() || secret.is_some() || !fields.is_empty();
         let edit = Edit::Change { name, rename, fields };
-        let meant = self.meant(edit.clone(), secret.clone(), plan).await?;
+        let refusal = |error| self.overtaken(error, plan, planned.id);
+        let meant = self.meant(edit.clone(), secret.clone()).await.map_err(refusal)?;
         if let Some(secret) = &secret {
             sound(secret, &meant)?;
         }
@@ -92,7 +95,7 @@ impl Api {
         }
         if changes && let Err(refused) = self.edit(Wish::Edit { edit, secret }).await {
             self.withdraw(planned.id).await;
-            return Err(refusal(refused, plan));
+            return Err(refusal(refused));
         }
         if desired.enabled == Some(true) {
             self.open(planned.id).await.map_err(internal)?;
@@ -107,7 +110,8 @@ impl Api {
             self.contact(planned, Wanted::Exactly200).await?;
         }
         if enabled != planned.meant.enabled {
-            self.write_enabled(planned, enabled).await.map_err(|error| refusal(error, plan))?;
+            let written = self.write_enabled(planned, enabled).await;
+            written.map_err(|error| self.overtaken(error, plan, planned.id))?;
         }
         if enabled {
             self.open(planned.id).await.map_err(internal)?;
@@ -118,7 +122,8 @@ impl Api {
     pub(super) async fn delete(&self, plan: &Plan, planned: &Planned) -> Reply {
         let mut removed = self.shown(planned);
         let edit = Edit::Remove { name: planned.name().to_owned() };
-        self.edit(Wish::Edit { edit, secret: None }).await.map_err(|error| refusal(error, plan))?;
+        let ended = self.edit(Wish::Edit { edit, secret: None }).await;
+        ended.map_err(|error| self.overtaken(error, plan, planned.id))?;
         removed.deleted_at = Some(super::output::micros(clock::now()));
         Ok(to_json(&removed))
     }
@@ -130,15 +135,28 @@ impl Api {
     }
 
     /// The subscription as the config would have it after an edit, which is checked thereby.
-    async fn meant(&self, edit: Edit, secret: Option<Secret>, plan: &Plan) -> Result<Subscription, Refusal> {
+    async fn meant(&self, edit: Edit, secret: Option<Secret>) -> Result<Subscription, NotEdited> {
         let name = match &edit {
             Edit::Change { rename: Some(new), .. } => new.clone(),
             edit => edit.name().to_owned(),
         };
-        let config = self.rehearse(Wish::Edit { edit, secret }).await;
-        let config = config.map_err(|error| refusal(error, plan))?;
+        let config = self.rehearse(Wish::Edit { edit, secret }).await?;
         let meant = config.subscriptions.iter().find(|meant| meant.name == name).cloned();
-        meant.ok_or_else(|| refusal(NotEdited::Unknown(name), plan))
+        meant.ok_or(NotEdited::Unknown(name))
+    }
+
+    /// Files know a subscription by its name: one that is not there any more was deleted or
+    /// renamed by a call or a save at the same moment.
+    fn overtaken(&self, error: NotEdited, plan: &Plan, id: SubscriptionId) -> Refusal {
+        match error {
+            NotEdited::Unknown(_) if self.plan().get(id).is_none() => gone(id, plan).into(),
+            NotEdited::Unknown(name) => {
+                let said =
+                    format!("`{name}` was renamed at the same moment, so nothing was changed; try again");
+                Refusal::new(StatusCode::CONFLICT, said)
+            }
+            error => refusal(error, plan),
+        }
     }
 
     /// An id, so that there is something to validate. A name that has stood in the config
@@ -159,7 +177,12 @@ impl Api {
 
     /// PINGs it as it is about to be. One PING is both the probe and the validation.
     async fn contact(&self, proposed: &Planned, wanted: Wanted) -> Result<(), Refusal> {
-        let pinged = self.pinger.probe(proposed).await.map_err(internal)?;
+        let unknown = |error| match error {
+            // It was deleted while it was asked.
+            store::Error::UnknownSubscription(_) => gone(proposed.id, &self.plan()).into(),
+            error => internal(error),
+        };
+        let pinged = self.pinger.probe(proposed).await.map_err(unknown)?;
         match pinged.refusal(&proposed.meant.url_text, wanted) {
             None => Ok(()),
             Some(refused) => {
@@ -189,10 +212,7 @@ impl Api {
 
     fn answer_with(&self, id: SubscriptionId) -> Reply {
         let plan = self.plan();
-        let planned = plan.get(id).ok_or_else(|| Refused::NoSubscription {
-            subscription: id.to_string(),
-            workspace: plan.config.workspace.id.to_string(),
-        })?;
+        let planned = plan.get(id).ok_or_else(|| gone(id, &plan))?;
         Ok(to_json(&self.shown(planned)))
     }
 }
@@ -202,6 +222,10 @@ fn sound(secret: &Secret, meant: &Subscription) -> Result<(), Refusal> {
     let garbled = meant.signatures.contains(&SignatureScheme::StandardWebhooks) && secret.is_garbled();
     let said = "`secret` begins with `whsec_`, and what follows is not base64";
     if garbled { Err(Refusal::bad(said)) } else { Ok(()) }
+}
+
+fn gone(id: SubscriptionId, plan: &Plan) -> Refused {
+    Refused::NoSubscription { subscription: id.to_string(), workspace: plan.config.workspace.id.to_string() }
 }
 
 fn taken(description: &str, plan: &Plan) -> Refused {

@@ -1,0 +1,66 @@
+//! `trackrelay plugin …`: makes, builds, tries and measures plugins. Needs no daemon: plugins
+//! run here as they do there, in `plugin`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use crate::cli::failure::Failure;
+use crate::config::{Isolation, Place, PluginLimits, PluginSpec};
+use crate::plugin::{Host, Plugin};
+
+pub mod build;
+pub mod facts;
+pub mod inspect;
+pub mod kit;
+pub mod new;
+pub mod toolchain;
+
+/// Write, build and try plugins
+///
+/// A plugin is a WebAssembly file that decides whether an event is delivered (a filter) or in
+/// which form (a transform).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trackrelay plugin new long-only               a folder with a filter to start from
+  cd long-only && trackrelay plugin build       make it a .wasm file
+  trackrelay plugin inspect plugins/slack.wasm  what a file is and asks for")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    New(new::Args),
+    Build(build::Args),
+    Inspect(inspect::Args),
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.action {
+        Action::New(args) => new::run(args),
+        Action::Build(args) => build::run(args),
+        Action::Inspect(args) => inspect::run(args),
+    }
+}
+
+/// A file as the config would name it, under the default limits.
+fn spec(file: &Path, isolation: Isolation) -> PluginSpec {
+    PluginSpec {
+        name: facts::name(file),
+        path: file.to_owned(),
+        sha256: None,
+        isolation,
+        limits: PluginLimits::default(),
+        place: Place::default(),
+        path_place: Place::default(),
+        sha256_place: Place::default(),
+    }
+}
+
+fn load(host: &Host, file: &Path) -> Result<Arc<Plugin>, Failure> {
+    host.load(&spec(file, Isolation::Reuse)).map_err(|error| Failure::Failed(error.into()))
+}
