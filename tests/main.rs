@@ -39,3 +39,4 @@ mod tidy;
 mod transforms;
 mod validates;
 mod why;
+mod zoo;
