@@ -21,6 +21,7 @@ pub mod load;
 pub mod model;
 pub mod receiver;
 pub mod relay;
+pub mod schema;
 pub mod script;
 pub mod sender;
 pub mod tls;

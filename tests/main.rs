@@ -11,11 +11,14 @@ mod accepts_track;
 mod breaks;
 mod cli;
 mod clocks;
+mod completes;
 mod contains_plugins;
 #[cfg(debug_assertions)]
 mod crash_matrix;
 mod delivers;
+mod describes;
 mod demo;
+mod doctor;
 mod edits;
 mod endpoints;
 mod examples;

@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::relay::output;
-use crate::harness::{Relay, repository};
+use serde_json::{Value, json};
+
+use crate::harness::guest::{Guest, moody};
+use crate::harness::relay::{Output, output};
+use crate::harness::{Relay, event, repository};
 
 #[test]
 fn a_new_plugin_is_whole_and_overwrites_nothing() {
@@ -76,5 +79,108 @@ fn a_file_tells_what_it_is() {
     }
     fs::write(relay.path("text.wasm"), "no plugin").unwrap();
     let refused = inspect("text.wasm");
-    assert!(refused.code == 1 && refused.stderr.contains("is not a WebAssembly file"), "{refused:?}");
+    assert!(refused.code == 1 && refused.stderr.contains("not a WebAssembly file"), "{refused:?}");
+}
+
+/// A folder with two time entries, an hour and ten minutes long, and what is said there.
+struct Bench {
+    relay: Relay,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let relay = Relay::prepare("");
+        let entry = |id, seconds: i64| event("time_entry.updated", id).with("duration", seconds).json();
+        fs::write(relay.path("events.ndjson"), format!("{}\n{}\n", entry(100, 3600), entry(101, 600)))
+            .unwrap();
+        for shipped in ["match.wasm", "slack.wasm"] {
+            fs::copy(repository("plugins").join(shipped), relay.path(shipped)).unwrap();
+        }
+        Bench { relay }
+    }
+
+    fn say(&self, command: &str, file: &str, more: &[&str]) -> Output {
+        let words = [&["plugin", command, file, "--events", "events.ndjson"], more].concat();
+        output(self.relay.bare_command(&words), "")
+    }
+}
+
+fn lines(said: &Output) -> Vec<Value> {
+    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A minimum length for `match`.
+const AN_HOUR: [&str; 2] = ["--with", r#"{"payload.duration":{"gte":3600}}"#];
+
+#[test]
+fn a_plugin_is_shown_events_and_says_what_it_makes_of_them() {
+    let bench = Bench::new();
+    let told = bench.say("test", "match.wasm", &[&AN_HOUR[..], &["--json"]].concat());
+    assert_eq!(told.code, 0, "{told:?}");
+    let records = lines(&told);
+    let verdicts: Vec<_> =
+        records.iter().map(|it| (&it["event_id"], &it["verdict"], &it["reason"])).collect();
+    let reason = json!("payload.duration is 600, wanted >= 3600");
+    assert_eq!(verdicts[0], (&json!(100), &json!("deliver"), &Value::Null), "{told:?}");
+    assert_eq!(verdicts[1], (&json!(101), &json!("skip"), &reason), "{told:?}");
+    for record in &records {
+        assert!(record["ms"].as_f64() > Some(0.0) && record["fresh_ms"].as_f64() > Some(0.0), "{record}");
+        assert!(record["memory"].as_u64() > Some(1 << 16) && record["agrees"] == true, "{record}");
+    }
+
+    let shown = bench.say("test", "slack.wasm", &[]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stdout.contains("    -   \"event_id\": 100,\n"), "{shown:?}");
+    assert!(shown.stdout.contains("    +   \"text\": \"Time entry updated"), "{shown:?}");
+    assert!(shown.stderr.contains("2 events, reused and fresh instances agree"), "{shown:?}");
+
+    let refused = bench.say("test", "match.wasm", &["--with", r#"{"a":{"nearly":1}}"#]);
+    assert!(refused.code == 1 && refused.stderr.contains("plugin `match` refuses its config"), "{refused:?}");
+    assert_eq!(bench.say("test", "match.wasm", &["--with", "[]"]).code, 2);
+    let mistaken = bench.say("test", "match.wasm", &["--config", AN_HOUR[1]]);
+    assert!(mistaken.code == 2 && mistaken.stderr.contains("is `--with JSON`"), "{mistaken:?}");
+}
+
+#[test]
+fn answers_are_kept_and_compared() {
+    let bench = Bench::new();
+    let expect =
+        |more: &[&str]| bench.say("test", "match.wasm", &[more, &["--expect", "answers.json"]].concat());
+    let missing = expect(&AN_HOUR);
+    assert!(missing.code == 1 && missing.stderr.contains("`--update` writes it"), "{missing:?}");
+    let update = [&AN_HOUR[..], &["--update"]].concat();
+    assert_eq!(expect(&update).code, 0);
+    let kept = fs::read_to_string(bench.relay.path("answers.json")).unwrap();
+    assert_eq!(expect(&update).code, 0);
+    assert_eq!(fs::read_to_string(bench.relay.path("answers.json")).unwrap(), kept);
+    assert_eq!(expect(&AN_HOUR).code, 0);
+
+    let other = expect(&["--with", r#"{"payload.duration":{"gte":60}}"#, "--json"]);
+    assert!(other.code == 1 && other.stderr.contains("1 of 2 answers are other than in"), "{other:?}");
+    let records = lines(&other);
+    assert_eq!((&records[0]["expected"], &records[1]["expected"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&records[1]["verdict"], &records[1]["wanted"]["verdict"]),
+        (&json!("deliver"), &json!("skip"))
+    );
+
+    let one = event("time_entry.updated", 100).with("duration", 3600).json();
+    fs::write(bench.relay.path("events.ndjson"), one).unwrap();
+    let fewer = expect(&AN_HOUR);
+    assert!(fewer.code == 1 && fewer.stderr.contains("has 2 answers, and there were 1"), "{fewer:?}");
+}
+
+#[test]
+fn hidden_state_and_failures_show() {
+    let bench = Bench::new();
+    fs::write(bench.relay.path("moody.wasm"), moody()).unwrap();
+    let told = bench.say("test", "moody.wasm", &["--expect", "answers.json", "--update"]);
+    assert_eq!(told.code, 1, "{told:?}");
+    for part in ["event 1 (100)", "out of sorts", "a fresh one `deliver`", "keeps something between events"] {
+        assert!(told.stderr.contains(part), "{told:?}");
+    }
+    assert!(!bench.relay.path("answers.json").exists(), "answers that depend on luck were written");
+    Guest::Errs.save(&bench.relay.path("errs.wasm"));
+    let failed = bench.say("test", "errs.wasm", &[]);
+    assert!(failed.code == 1 && failed.stderr.contains("the plugin failed at 2 events"), "{failed:?}");
 }

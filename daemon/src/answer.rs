@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -81,6 +81,15 @@ pub fn unavailable(wait: Duration, sentence: impl fmt::Display) -> Answer {
     let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, sentence);
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    answer
+}
+
+/// 405, and what works there.
+pub fn other_method(allowed: &str) -> Answer {
+    let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, format_args!("only {allowed} works here"));
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
     answer
 }
 

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hyper::{Method, StatusCode};
+use bytes::Bytes;
+use hyper::StatusCode;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -31,12 +32,16 @@ use crate::validate::Pinger;
 
 mod edit;
 mod events;
+mod openapi;
 mod replay;
+mod routes;
 mod status;
 mod stream;
 mod subscriptions;
 mod track;
 mod why;
+
+use routes::{Call, Found};
 
 pub use edit::{Edited, NotEdited, Wish};
 pub use stream::Places;
@@ -113,41 +118,51 @@ impl Handler for Api {
         if let ["webhooks", "api", "v1", steps @ ..] = steps.as_slice() {
             return self.webhooks(steps, &question).await;
         }
-        match (&question.method, steps.as_slice()) {
-            (&Method::GET, ["api", "events"]) => return self.events(question.query).await,
-            (&Method::GET, ["api", "events", event]) => return self.event(event).await,
-            _ => {}
-        }
         let Question { method, path, query, body, .. } = question;
-        if (&method, steps.as_slice()) == (&Method::GET, &["api", "stream"]) {
-            return self.stream(query).await;
-        }
-        let reply = match (&method, steps.as_slice()) {
-            (&Method::GET, ["api", "status"]) => Ok(self.status()),
-            (&Method::POST, ["api", "reload"]) => self.reload().await,
-            (&Method::GET, ["api", "why", event]) => self.why(event, query).await,
-            (&Method::GET, ["api", "why-not", name]) => self.why_not(name, query).await,
-            (&Method::POST, ["api", "replay"]) => self.replay(&body).await,
-            (&Method::POST, ["api", "subscriptions", name, "test"]) => self.test(name).await,
-            (&Method::POST, ["api", "subscriptions", name, "validate"]) => self.validate(name).await,
-            (&Method::POST, ["api", "subscriptions", name, "enable"]) => self.enable(name, &body).await,
-            (&Method::POST, ["api", "subscriptions", name, "disable"]) => self.disable(name).await,
-            (&Method::GET, ["api", "subscriptions", name, "secret"]) => self.secret(name),
-            (&Method::POST, ["api", "subscriptions"]) => self.add(&body).await,
-            (&Method::POST, ["api", "subscriptions", name, "edit"]) => self.change(name, &body).await,
-            (&Method::POST, ["api", "subscriptions", name, "remove"]) => self.remove(name).await,
-            (&Method::POST, ["api", "subscriptions", name, "rotate"]) => self.rotate(name).await,
-            (&Method::POST, ["api", "files"]) => self.save(&body).await,
-            _ => Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`"))),
+        let reply = match routes::find(&method, &steps) {
+            Found::Call(call, step) => self.reply(call, step, query, &body).await,
+            Found::OtherMethod(allowed) => return answer::other_method(&allowed),
+            Found::Nothing => {
+                Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`")))
+            }
         };
-        match reply {
-            Ok(value) => answer::json(StatusCode::OK, &value),
-            Err(Refusal(status, text)) => answer::refusal(status, text),
-        }
+        reply.unwrap_or_else(|Refusal(status, text)| answer::refusal(status, text))
     }
 }
 
 impl Api {
+    /// `step` is what stands in the path for what the route has in braces.
+    async fn reply(
+        &self,
+        call: Call,
+        step: &str,
+        query: Option<&str>,
+        body: &Bytes,
+    ) -> Result<Answer, Refusal> {
+        let value = match call {
+            Call::Status => Ok(self.status()),
+            Call::Reload => self.reload().await,
+            Call::Why => self.why(step, query).await,
+            Call::WhyNot => self.why_not(step, query).await,
+            Call::Events => return self.events(query).await,
+            Call::Event => return self.event(step).await,
+            Call::Stream => return self.stream(query),
+            Call::Replay => self.replay(body).await,
+            Call::Test => self.test(step).await,
+            Call::Validate => self.validate(step).await,
+            Call::Enable => self.enable(step, body).await,
+            Call::Disable => self.disable(step).await,
+            Call::Secret => self.secret(step),
+            Call::Add => self.add(body).await,
+            Call::Edit => self.change(step, body).await,
+            Call::Remove => self.remove(step).await,
+            Call::Rotate => self.rotate(step).await,
+            Call::Save => self.save(body).await,
+            Call::OpenApi => self.openapi(),
+        };
+        Ok(answer::json(StatusCode::OK, &value?))
+    }
+
     fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.plan.borrow())
     }

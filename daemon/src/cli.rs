@@ -14,7 +14,9 @@ pub mod args;
 pub mod change;
 pub mod check;
 pub mod client;
+pub mod completions;
 pub mod demo;
+pub mod diff;
 pub mod difference;
 pub mod disable;
 pub mod doctor;
@@ -28,6 +30,7 @@ pub mod init;
 pub mod invocation;
 pub mod list;
 pub mod live;
+pub mod man;
 pub mod output;
 pub mod plugin;
 pub mod record;
@@ -107,10 +110,13 @@ pub enum Command {
     Init(init::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs the command of the process's arguments. Wrong usage ends the process within.
 pub fn main() -> ExitCode {
+    completions::answer();
     let cli = Cli::parse();
     let here = Invocation::new(cli.config);
     let command = command(cli.logging, cli.command);
@@ -159,13 +165,15 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Edit(args) => wait(edit::run(args, here)),
         Command::Rm(args) => wait(rm::run(args, here)),
         Command::Secret(args) => wait(secret::run(args, here)),
-        Command::Plugin(args) => plugin::run(args),
+        Command::Plugin(args) => wait(plugin::run(args, here)),
         Command::Upstream(args) => upstream::run(args, here),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, here),
         Command::Init(args) => init::run(args, here),
         Command::Schema(args) => schema::run(args),
         Command::Doctor(args) => doctor::run(args, here),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

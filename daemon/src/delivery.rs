@@ -137,10 +137,11 @@ impl Outcome {
 
 /// One try at a delivery, or one that ended before it was any: a plugin stopped it, or
 /// nobody was there and `when_unreachable = "wait"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attempt {
     /// Counts from 1 within the delivery; 0 for one that is none.
     pub n: u32,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The HTTP status, when there was an answer.
     pub status: Option<u16>,

@@ -65,6 +65,17 @@ pub fn talker() -> Vec<u8> {
     Text::filter(check).with(&data(3072, saw.as_bytes())).with(&data(3200, last.as_bytes())).wasm()
 }
 
+/// The file of a filter that delivers the first event of every instance whose id has three digits,
+/// and answers those after it with an error.
+pub fn moody() -> Vec<u8> {
+    let check = "(if (i32.eq (local.get 1) (i32.const 3))
+                   (then
+                     (if (i32.load (i32.const 3072)) (then (return (call $err))))
+                     (i32.store (i32.const 3072) (i32.const 1))))
+                 (call $ok)";
+    Text::filter(check).wasm()
+}
+
 /// Puts a file in its place in one step.
 pub fn save(bytes: &[u8], path: &Path) {
     let beside = path.with_extension("new");

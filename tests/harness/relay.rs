@@ -78,6 +78,12 @@ impl Relay {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.launch();
+        self.wait_to_serve();
+    }
+
+    /// Waits until the daemon that was launched serves.
+    #[track_caller]
+    pub fn wait_to_serve(&mut self) {
         let serving = wait_at_most(DEADLINE, || {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the daemon ended at once ({ended:?}):\n{}", self.log());

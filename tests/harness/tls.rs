@@ -41,10 +41,15 @@ pub struct TlsReceiver {
 impl TlsReceiver {
     /// Offers these protocols (ALPN).
     pub fn start(protocols: &[&str]) -> TlsReceiver {
+        TlsReceiver::with(Flaw::None, protocols)
+    }
+
+    /// The same with a certificate like this.
+    pub fn with(flaw: Flaw, protocols: &[&str]) -> TlsReceiver {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let authority = Authority::new("our company");
-        let config = authority.server(Flaw::None, protocols);
+        let config = authority.server(flaw, protocols);
         let taken = Arc::new(Mutex::new(Vec::new()));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -100,29 +101,43 @@ impl From<NotEdited> for Refusal {
 }
 
 /// `POST /api/subscriptions`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Add {
+pub(super) struct Add {
     name: String,
+    #[schemars(with = "Vec<FieldForm>")]
     fields: Vec<Field>,
 }
 
 /// `POST /api/subscriptions/{name}/edit`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+pub(super) struct Change {
     rename: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Vec<FieldForm>")]
     fields: Vec<Field>,
 }
 
 /// `POST /api/files`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Save {
+pub(super) struct Save {
     file: PathBuf,
     text: String,
+    /// SHA-256 of what the file held, in hex.
     expected: String,
+}
+
+/// A key of a subscription's table, in its parts, and its value; none takes the key out.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what `Field` reads")]
+struct FieldForm {
+    #[schemars(length(min = 1))]
+    key: Vec<String>,
+    #[serde(default)]
+    value: serde_json::Value,
 }
 
 impl Api {

@@ -78,22 +78,8 @@ struct Line<'a> {
 }
 
 impl Api {
-    pub(super) async fn events(&self, query: Option<&str>) -> Answer {
-        match self.found(query).await {
-            Ok(answer) => answer,
-            Err(Refusal(status, text)) => answer::refusal(status, text),
-        }
-    }
-
     /// `GET /api/events/{event_id}`: one of them, with its body.
-    pub(super) async fn event(&self, step: &str) -> Answer {
-        match self.known_event(step).await {
-            Ok(answer) => answer,
-            Err(Refusal(status, text)) => answer::refusal(status, text),
-        }
-    }
-
-    async fn known_event(&self, step: &str) -> Result<Answer, Refusal> {
+    pub(super) async fn event(&self, step: &str) -> Result<Answer, Refusal> {
         let id = event_id(step)?;
         let past = [self.store.why(id).await?.ok_or(store::Error::UnknownEvent(id))?];
         let mut names = self.names();
@@ -101,7 +87,7 @@ impl Api {
         Ok(answer::json(StatusCode::OK, &entry(&past[0], &names, true)?))
     }
 
-    async fn found(&self, query: Option<&str>) -> Result<Answer, Refusal> {
+    pub(super) async fn events(&self, query: Option<&str>) -> Result<Answer, Refusal> {
         let ask = self.what_is_sought(query.unwrap_or_default())?;
         let page = self.store.find(&ask.find, ask.before, ask.limit).await?;
         let mut names = self.names();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,12 +31,14 @@ const LISTED: usize = 10_000;
 const MOST_NAMED: usize = 10_000;
 
 /// Exactly one of `events`, `edited`, `since`, `missed` and `failed` says which events.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+pub(super) struct Ask {
+    #[schemars(with = "Option<Vec<i64>>")]
     events: Option<Vec<EventId>>,
     /// One that is made anew from a past one.
     edited: Option<Edited>,
+    /// A duration such as `1h`, or a time in RFC 3339.
     since: Option<String>,
     /// With `since`: those that arrived before this.
     until: Option<String>,

@@ -69,14 +69,11 @@ struct Stream {
 }
 
 impl Api {
-    pub(super) async fn stream(&self, query: Option<&str>) -> Answer {
-        let interest = match self.interest(query) {
-            Ok(interest) => interest,
-            Err(Refusal(status, text)) => return answer::refusal(status, text),
-        };
+    pub(super) fn stream(&self, query: Option<&str>) -> Result<Answer, Refusal> {
+        let interest = self.interest(query)?;
         let Ok(place) = Arc::clone(&self.places.0).try_acquire_owned() else {
             let said = format!("{STREAMS} streams are open already, and there are no more; close one");
-            return answer::unavailable(WAIT_FOR_A_PLACE, said);
+            return Ok(answer::unavailable(WAIT_FOR_A_PLACE, said));
         };
         let stream = Stream {
             heard: self.feed.listen(),
@@ -91,7 +88,7 @@ impl Api {
         let frames = stream::unfold(stream, async |mut stream| Some((stream.next().await?, stream)));
         let mut answer = Response::new(Body::stream(StreamBody::new(frames)));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        answer
+        Ok(answer)
     }
 
     fn interest(&self, query: Option<&str>) -> Result<Interest, Refusal> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,9 +18,9 @@ use crate::sign::standard;
 use crate::store;
 use crate::track::Wanted;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Enable {
+pub(super) struct Enable {
     /// Skip the PING.
     force: bool,
 }

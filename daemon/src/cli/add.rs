@@ -34,7 +34,7 @@ pub struct Args {
     url: String,
 
     /// Which events: entity.action, `*` in either place; may be repeated
-    #[arg(long = "event", value_name = "ENTITY.ACTION", required = true)]
+    #[arg(long = "event", value_name = "ENTITY.ACTION", required = true, add = args::filters())]
     events: Vec<String>,
 
     /// A file that holds the secret
@@ -42,7 +42,7 @@ pub struct Args {
     secret_file: Option<PathBuf>,
 
     /// Its creator, a name of `[user.*]`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = args::users())]
     user: Option<String>,
 
     /// Send nothing until it is enabled

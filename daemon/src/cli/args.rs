@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCompleter;
+
+use crate::cli::completions::names;
 use crate::feed::Interest;
 
 /// A subscription's name. Whether there is one of that name is for the daemon to say.
@@ -62,6 +65,28 @@ pub fn past(text: &str) -> Result<String, String> {
         (Ok(_), _) | (_, Ok(_)) => Ok(text.to_owned()),
         _ => Err("write it like 90s, 1h or 2d, or as a time like 2025-09-10T08:00:00Z".to_owned()),
     }
+}
+
+// What shells offer in the place of an argument.
+
+pub fn subscriptions() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::subscriptions)
+}
+
+pub fn sources() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::sources)
+}
+
+pub fn users() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::users)
+}
+
+pub fn pairs_or_file() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::pairs_or_file)
+}
+
+pub fn filters() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::filters)
 }
 
 #[cfg(test)]

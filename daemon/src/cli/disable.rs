@@ -19,7 +19,7 @@ Examples:
   trackrelay disable slack")]
 pub struct Args {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Print one JSON document

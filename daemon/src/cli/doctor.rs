@@ -13,12 +13,18 @@ use crate::store::sqlite::audit;
 use crate::store::sqlite::salvage::{Lost, Salvaged, salvage};
 use checks::{CHECKS, Finding, Ground, State};
 
+mod callbacks;
 mod checks;
+mod machine;
+mod network;
+mod permissions;
 mod sources;
 
 /// Find out what is wrong, and repair a broken store
 ///
-/// Looks at the config, the daemon, its sockets and sources, and the store. Changes nothing, unless `--repair` is given.
+/// Looks at the config, the daemon, its sockets and sources, the callbacks, the store and the
+/// machine. Connects to each callback as a delivery would, TLS included, and sends it nothing.
+/// Changes nothing, unless `--repair` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -33,7 +33,7 @@ Examples:
   trackrelay edit slack --rename chat      keeps its history and what waits")]
 pub struct Args {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// A key of its table and its value, as in TOML; may be repeated

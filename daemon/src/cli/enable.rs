@@ -22,7 +22,7 @@ Examples:
   trackrelay enable slack --force      without asking the endpoint")]
 pub struct Args {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Enable it even if its endpoint does not answer

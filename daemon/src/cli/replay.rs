@@ -48,15 +48,15 @@ pub struct Args {
     until: Option<String>,
 
     /// What this subscription missed while it was disabled or not validated
-    #[arg(long, value_name = "NAME", value_parser = args::name)]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::subscriptions())]
     missed: Option<String>,
 
     /// What failed for this subscription
-    #[arg(long, value_name = "NAME", value_parser = args::name)]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::subscriptions())]
     failed: Option<String>,
 
     /// Send them to this subscription, whatever its event filters
-    #[arg(long, value_name = "NAME", value_parser = args::name)]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::subscriptions())]
     to: Option<String>,
 
     /// Change this before: a new event is made from each

@@ -23,7 +23,7 @@ Examples:
   trackrelay rm slack --yes      without asking, for scripts")]
 pub struct Args {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Do not ask

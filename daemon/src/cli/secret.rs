@@ -37,7 +37,7 @@ Examples:
   trackrelay secret show slack --standard-webhooks")]
 struct Show {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Print it as libraries of Standard Webhooks take it: `whsec_` and base64
@@ -60,7 +60,7 @@ Examples:
   trackrelay secret rotate slack && trackrelay secret show slack")]
 struct Rotate {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Print one JSON document

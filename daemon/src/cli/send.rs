@@ -47,7 +47,7 @@ Examples:
   curl -s https://example.com/event.json | trackrelay send - --json | jq .decisions")]
 pub struct Args {
     /// ENTITY.ACTION, a file, or - for stdin
-    #[arg(value_name = "ENTITY.ACTION|FILE|-")]
+    #[arg(value_name = "ENTITY.ACTION|FILE|-", add = args::pairs_or_file())]
     what: String,
 
     /// Change a value, such as payload.description=lunch. VALUE is JSON, or else text; missing

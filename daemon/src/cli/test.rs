@@ -17,7 +17,7 @@ Examples:
   trackrelay test slack --json | jq .ms")]
 pub struct Args {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Print one JSON document

@@ -48,7 +48,7 @@ struct PlanArgs {
     fit: Option<TrackPlan>,
 
     /// The source that Track delivers to [default: the first of the config]
-    #[arg(long, value_name = "NAME", value_parser = args::name)]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::sources())]
     source: Option<String>,
 
     /// Leave out subscriptions with `enabled = false`

@@ -21,7 +21,7 @@ Examples:
   trackrelay validate slack --json")]
 pub struct Args {
     /// The subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: String,
 
     /// Print one JSON document

@@ -30,11 +30,11 @@ pub struct Args {
     event_id: Option<i64>,
 
     /// Only this subscription
-    #[arg(value_parser = args::name)]
+    #[arg(value_parser = args::name, add = args::subscriptions())]
     name: Option<String>,
 
     /// Why the last events did not go to this subscription, by reason
-    #[arg(long, value_name = "NAME", value_parser = args::name, conflicts_with = "event_id")]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::subscriptions(), conflicts_with = "event_id")]
     not: Option<String>,
 
     /// How many events to look at, the newest first; at most 100000

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Request, Response, StatusCode, Version, body::Incoming, header};
+use hyper::{HeaderMap, Request, Response, StatusCode, Uri, Version, body::Incoming, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
@@ -23,6 +23,7 @@ pub mod dial;
 mod explain;
 mod line;
 mod patience;
+pub mod reach;
 mod trail;
 
 /// Connections kept open to a callback between deliveries: as many as lanes run at once
@@ -229,8 +230,12 @@ struct Target {
 
 impl Target {
     fn of(request: &Outgoing) -> Target {
-        let authority = request.uri().authority().map_or_else(String::new, ToString::to_string);
-        Target { authority, secure: request.uri().scheme_str() == Some("https") }
+        Target::of_url(request.uri())
+    }
+
+    fn of_url(url: &Uri) -> Target {
+        let authority = url.authority().map_or_else(String::new, ToString::to_string);
+        Target { authority, secure: url.scheme_str() == Some("https") }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes that all plugins of one try may take in the store, as JSON. With an exchange, which
@@ -17,7 +18,7 @@ const CALL_BYTES: usize = 64;
 const LINE_CHARS: usize = 240;
 
 /// One try, or what came of it until something stopped it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// In the order they were asked.
     #[serde(default)]
@@ -32,7 +33,7 @@ pub struct Trace {
 }
 
 /// One call of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Called {
     pub plugin: String,
     pub stage: Stage,
@@ -50,13 +51,13 @@ pub struct Called {
 }
 
 /// One line that a plugin logged, made printable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub level: Level,
     pub text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Level {
@@ -67,7 +68,7 @@ pub enum Level {
 }
 
 /// Which list of a subscription a plugin stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Stage {
@@ -76,7 +77,7 @@ pub enum Stage {
 }
 
 /// A plugin's word. The numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Verdict {
@@ -88,7 +89,7 @@ pub enum Verdict {
 }
 
 /// An exchange with a callback. Times in µs; none for what did not happen or did not end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exchange {
     /// The address dialled last.
     pub address: Option<SocketAddr>,
@@ -106,7 +107,7 @@ pub struct Exchange {
     pub excerpt: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[repr(u8)]
 pub enum Http {
     #[serde(rename = "HTTP/1.0")]

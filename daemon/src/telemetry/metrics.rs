@@ -1,4 +1,4 @@
-//! Every metric by name, behind methods that say what happened. `docs/operating.md` has
+//! Every metric by name, behind methods that say what happened. `docs/metrics.md` has
 //! the same list for people; a test compares the two.
 
 use std::fmt;
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_every_metric() {
-        let documented: BTreeSet<&str> = include_str!("../../../docs/operating.md")
+        let documented: BTreeSet<&str> = include_str!("../../../docs/metrics.md")
             .lines()
             .filter_map(|line| line.strip_prefix("| `trackrelay_")?.split('`').next())
             .map(|name| name.strip_suffix("_total").or(name.strip_suffix("_info")).unwrap_or(name))

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -15,10 +16,13 @@ use crate::event::{Event, EventId};
 use crate::store::{self, Arrival, PastEvent, Seq};
 
 /// A past event and what is to be sent in its place.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edited {
+    #[schemars(with = "i64")]
     from: EventId,
+    /// With `metadata` and `payload`, as they are to be.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     event: Box<RawValue>,
 }
 

@@ -1,6 +1,7 @@
 //! What `trackrelay doctor` looks at, one function each: a further check is a function and
 //! a line in `CHECKS`. None changes anything.
 
+use std::cell::OnceCell;
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -9,10 +10,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::callbacks::callbacks;
+use super::machine::{clock, descriptors, disk, saves};
+use super::network::{port, proxies};
+use super::permissions::{files, runtime_folder};
 use super::sources::sources;
+use crate::cli::client::Target;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::count;
+use crate::cli::reply::StatusReply;
+use crate::config::Config;
 use crate::config::load::{Loaded, load};
 use crate::runtime::{self, Runtime};
 use crate::store::sqlite::audit;
@@ -21,17 +29,36 @@ use crate::store::sqlite::audit;
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Every check, in the order in which one rests on the other.
-pub(super) const CHECKS: [fn(&Ground<'_>) -> Vec<Finding>; 6] =
-    [config, daemon, sockets, sources, folder, store];
+pub(super) const CHECKS: [fn(&Ground<'_>) -> Vec<Finding>; 15] = [
+    config,
+    files,
+    saves,
+    daemon,
+    runtime_folder,
+    port,
+    sockets,
+    proxies,
+    callbacks,
+    sources,
+    folder,
+    disk,
+    store,
+    descriptors,
+    clock,
+];
 
 /// What all checks look at.
 pub(super) struct Ground<'a> {
     pub(super) here: &'a Invocation,
-    path: PathBuf,
-    loaded: Loaded,
+    pub(super) path: PathBuf,
+    pub(super) loaded: Loaded,
     /// The folder of the store, also of a config with errors.
     pub(super) store: PathBuf,
     daemon: std::io::Result<Option<Runtime>>,
+    /// What the daemon says of itself, asked for once.
+    status: OnceCell<Result<StatusReply, String>>,
+    /// Where `proc` and the marks of containers are: `/`, but for tests.
+    pub(super) root: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,8 +89,12 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    fn ok(check: &'static str, text: String) -> Vec<Finding> {
+    pub(super) fn ok(check: &'static str, text: String) -> Vec<Finding> {
         vec![Finding { check, state: State::Ok, text, help: None }]
+    }
+
+    pub(super) fn warning(check: &'static str, text: String, help: String) -> Finding {
+        Finding { check, state: State::Warning, text, help: Some(help) }
     }
 
     pub(super) fn problem(check: &'static str, text: String, help: impl Into<Option<String>>) -> Finding {
@@ -77,7 +108,24 @@ impl<'a> Ground<'a> {
         let loaded = load(&path, here.env());
         let store = loaded.result.as_ref().map_or(&loaded.sound.store, |config| &config.store.path).clone();
         let daemon = runtime::find(here.env(), &path);
-        Ok(Ground { here, path, loaded, store, daemon })
+        Ok(Ground { here, path, loaded, store, daemon, status: OnceCell::new(), root: "/".into() })
+    }
+
+    /// The config, unless it has errors, which is said beside this.
+    pub(super) fn config(&self) -> Option<&Config> {
+        self.loaded.result.as_ref().ok()
+    }
+
+    /// What the daemon says; nothing if none runs.
+    pub(super) fn status(&self) -> Option<&Result<StatusReply, String>> {
+        self.running()?;
+        let ask = async { self.here.daemon()?.get(&Target::new(&["api", "status"])).await?.json() };
+        Some(self.status.get_or_init(|| crate::cli::wait(ask).map_err(|failure| failure.to_string())))
+    }
+
+    /// What a file of the system holds; nothing where there is none.
+    pub(super) fn system(&self, file: &str) -> Option<String> {
+        std::fs::read_to_string(self.root.join(file)).ok()
     }
 
     pub(super) fn running(&self) -> Option<&Runtime> {
@@ -88,7 +136,14 @@ impl<'a> Ground<'a> {
 fn config(ground: &Ground<'_>) -> Vec<Finding> {
     let path = ground.path.display();
     match ground.loaded.problems() {
-        [] => Finding::ok("config", format!("`{path}` can be loaded")),
+        [] => {
+            let warned = ground.loaded.warnings.iter().map(|warning| {
+                let help = warning.hint.clone();
+                let text = format!("{}: {}", warning.place, warning.message);
+                Finding { check: "config", state: State::Warning, text, help }
+            });
+            Finding::ok("config", format!("`{path}` can be loaded")).into_iter().chain(warned).collect()
+        }
         problems => {
             let text = format!("`{path}` has {}", count(problems.len() as u64, "error"));
             let help = format!("`{}` shows each with its line", ground.here.command(&["check"]));

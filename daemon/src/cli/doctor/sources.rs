@@ -3,21 +3,17 @@
 use jiff::Timestamp;
 
 use super::checks::{Finding, Ground, State};
-use crate::cli::client::Target;
 use crate::cli::output;
-use crate::cli::reply::{Source, StatusReply};
+use crate::cli::reply::Source;
 use crate::clock;
 
 /// Nothing without a daemon, which is said beside this.
 pub(super) fn sources(ground: &Ground<'_>) -> Vec<Finding> {
     let Some(tcp) = ground.running().map(|runtime| runtime.tcp.to_string()) else { return Vec::new() };
-    let asked = crate::cli::wait(async {
-        let reply = ground.here.daemon()?.get(&Target::new(&["api", "status"])).await?;
-        reply.json::<StatusReply>()
-    });
-    match asked {
-        Ok(status) => status.sources.iter().map(|source| finding(source, &tcp, clock::now())).collect(),
-        Err(failure) => vec![Finding::problem("sources", failure.to_string(), None)],
+    match ground.status() {
+        None => Vec::new(),
+        Some(Ok(status)) => status.sources.iter().map(|source| finding(source, &tcp, clock::now())).collect(),
+        Some(Err(failure)) => vec![Finding::problem("sources", failure.clone(), None)],
     }
 }
 

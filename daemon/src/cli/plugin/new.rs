@@ -76,17 +76,19 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// Every file, by path within the folder.
 fn files(name: &str, kind: Kind) -> Vec<(String, String)> {
-    let (source, list, config, does) = match kind {
+    let (source, list, config, json, does) = match kind {
         Kind::Filter => (
             include_str!("template/filter.txt"),
             "filter",
             "{ seconds = 3600 }",
+            "{\"seconds\":3600}",
             "lets through time entries of a minimum length",
         ),
         Kind::Transform => (
             include_str!("template/transform.txt"),
             "transform",
             "{ prefix = \"done: \" }",
+            "{\"prefix\":\"done: \"}",
             "makes time entries a small JSON of its own",
         ),
     };
@@ -96,6 +98,7 @@ fn files(name: &str, kind: Kind) -> Vec<(String, String)> {
             ("@FILE@", &name.replace('-', "_")),
             ("@LIST@", list),
             ("@CONFIG@", config),
+            ("@JSON@", json),
             ("@DOES@", does),
             ("@RUST@", env!("CARGO_PKG_RUST_VERSION")),
             ("@VERSION@", env!("CARGO_PKG_VERSION")),

@@ -16,19 +16,15 @@ use super::{FIELDS, HEAD, SendError, Stage, Target};
 /// The sentence that an error of the client comes to.
 pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
     let to = &target.authority;
-    if let Some(dialled) = find::<DialError>(error) {
-        return match dialled {
-            DialError::Refused(_) => SendError::Refused(dialled.to_string()),
-            _ => SendError::Failed(format!("failed to connect to `{to}`: {dialled}")),
-        };
+    if matches!(find::<DialError>(error), Some(DialError::Refused(_))) {
+        return SendError::Refused(connecting(error, target));
     }
-    if let Some(error) = find::<TlsError>(error) {
-        return SendError::Failed(format!("failed to agree on TLS with `{to}`: {}", tls(error)));
+    let before_any_request = find::<DialError>(error).is_some() || find::<TlsError>(error).is_some();
+    if before_any_request || error.is_connect() && target.secure {
+        return SendError::Failed(connecting(error, target));
     }
     let root = root(error);
-    SendError::Failed(if error.is_connect() && target.secure {
-        format!("failed to agree on TLS with `{to}`: {root}; does it speak TLS?")
-    } else if is_io(error, io::ErrorKind::ConnectionReset) {
+    SendError::Failed(if is_io(error, io::ErrorKind::ConnectionReset) {
         format!("`{to}` reset the connection before it had answered")
     } else if broke_off(error) {
         format!("`{to}` closed the connection before it had answered")
@@ -42,6 +38,17 @@ pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
     } else {
         format!("failed to send to `{to}`: {root}")
     })
+}
+
+/// The sentence for an error before there was a connection to send anything over.
+pub(super) fn connecting(error: &(dyn Error + 'static), target: &Target) -> String {
+    let to = &target.authority;
+    match (find::<DialError>(error), find::<TlsError>(error)) {
+        (Some(refused @ DialError::Refused(_)), _) => refused.to_string(),
+        (Some(dialled), _) => format!("failed to connect to `{to}`: {dialled}"),
+        (_, Some(error)) => format!("failed to agree on TLS with `{to}`: {}", tls(error)),
+        _ => format!("failed to agree on TLS with `{to}`: {}; does it speak TLS?", root(error)),
+    }
 }
 
 /// What is said when the time is up.
@@ -122,7 +129,7 @@ fn hint(error: &TlsError) -> Option<&'static str> {
 }
 
 /// The first of the causes that is of this type.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
