@@ -101,7 +101,9 @@ impl Bench {
 
     fn say(&self, command: &str, file: &str, more: &[&str]) -> Output {
         let words = [&["plugin", command, file, "--events", "events.ndjson"], more].concat();
-        output(self.relay.bare_command(&words), "")
+        let mut command = self.relay.bare_command(&words);
+        command.env("TMPDIR", self.relay.path(""));
+        output(command, "")
     }
 }
 
@@ -183,4 +185,34 @@ fn hidden_state_and_failures_show() {
     Guest::Errs.save(&bench.relay.path("errs.wasm"));
     let failed = bench.say("test", "errs.wasm", &[]);
     assert!(failed.code == 1 && failed.stderr.contains("the plugin failed at 2 events"), "{failed:?}");
+}
+
+#[test]
+fn a_plugin_is_measured_against_the_budget() {
+    let bench = Bench::new();
+    let measured = bench.say("bench", "match.wasm", &[&AN_HOUR[..], &["--calls", "300", "--json"]].concat());
+    assert_eq!(measured.code, 0, "{measured:?}");
+    let measured = measured.json();
+    let lines = measured["lines"].as_array().unwrap();
+    let what: Vec<_> = lines.iter().map(|line| line["what"].as_str().unwrap()).collect();
+    let wanted = [
+        "load, compiled anew",
+        "load, compiled code in the cache",
+        "filter, reused instance",
+        "filter, fresh instance",
+    ];
+    assert_eq!(what, wanted);
+    for line in lines {
+        let us = |key: &str| line[key].as_f64().unwrap();
+        assert!(us("p50_us") > 0.0 && us("p99_us") >= us("p50_us"), "{line}");
+        assert_eq!(line["within"], us("p50_us") <= us("budget_us"), "{line}");
+    }
+    assert!(lines[1]["p50_us"].as_f64() < lines[0]["p50_us"].as_f64(), "the cache is of no use: {lines:?}");
+    assert!(lines[2]["measured"] == 300 && lines[3]["measured"] == 300, "{lines:?}");
+    Guest::Errs.save(&bench.relay.path("errs.wasm"));
+    let failed = bench.say("bench", "errs.wasm", &["--calls", "3"]);
+    assert!(failed.code == 1 && failed.stderr.contains("event 100: plugin `errs`"), "{failed:?}");
+    let left = fs::read_dir(bench.relay.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_str().unwrap().contains("bench")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

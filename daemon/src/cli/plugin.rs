@@ -12,7 +12,9 @@ use crate::cli::invocation::Invocation;
 use crate::config::{Isolation, Place, PluginLimits, PluginSpec};
 use crate::plugin::{Host, Plugin};
 
+pub mod bench;
 pub mod build;
+pub mod cost;
 pub mod facts;
 pub mod inputs;
 pub mod inspect;
@@ -34,6 +36,8 @@ Examples:
   cd long-only && trackrelay plugin build       make it a .wasm file
   trackrelay plugin test plugins/slack.wasm --events events.ndjson
                                                 what it makes of recorded events
+  trackrelay plugin bench plugins/slack.wasm --events events.ndjson
+                                                what it costs
   trackrelay plugin inspect plugins/slack.wasm  what a file is and asks for")]
 pub struct Args {
     #[command(subcommand)]
@@ -45,6 +49,7 @@ enum Action {
     New(new::Args),
     Build(build::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Inspect(inspect::Args),
 }
 
@@ -55,6 +60,10 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
         Action::Test(args) => {
             refuse_config(here)?;
             test::run(args).await
+        }
+        Action::Bench(args) => {
+            refuse_config(here)?;
+            bench::run(args).await
         }
         Action::Inspect(args) => inspect::run(args),
     }

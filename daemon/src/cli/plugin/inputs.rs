@@ -1,7 +1,8 @@
-//! The events of a file as plugins are shown them, and the config they get on the command line.
+//! What `test` and `bench` are given: a plugin, its config, and the events of a file as plugins
+//! are shown them.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,8 +20,24 @@ use crate::plugin::Input;
 /// What the envelope names as its callback; nothing is sent there.
 const CALLBACK: &str = "http://127.0.0.1:3000/";
 
+// No doc comment: clap would show it in place of what the command does.
+#[derive(Debug, clap::Args)]
+pub struct Given {
+    /// The plugin, a .wasm file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Events, as `send` takes them: one, a JSON array, or one after the other; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub events: PathBuf,
+
+    /// The plugin's config
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = config)]
+    pub with: Value,
+}
+
 /// A plugin's config, as `--with` takes it.
-pub fn config(text: &str) -> Result<Value, String> {
+fn config(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(config)) => Ok(Value::Object(config)),
         Ok(_) => Err("write a JSON object such as {\"seconds\":3600}".to_owned()),

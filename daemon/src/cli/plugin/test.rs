@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::cli::diff::{diff, laid_out};
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, BAD, GOOD, QUIET, WARN, clean, count, styled};
+use crate::cli::plugin::inputs::{self, Given};
+use crate::cli::plugin::milliseconds;
 use crate::cli::plugin::snapshot::{self, Snapshot};
 use crate::cli::plugin::trial::{self, Shown, Trial};
-use crate::cli::plugin::{inputs, milliseconds};
 use crate::delivery::trace::Verdict;
 use crate::plugin::{Call, Host, Input, Reshape, Stage};
 
@@ -30,17 +31,8 @@ Examples:
 
 Exit codes: 0 as expected, 1 a failure, hidden state, or another answer than expected")]
 pub struct Args {
-    /// The plugin, a .wasm file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-
-    /// Events, as `send` takes them: one, a JSON array, or one after the other; `-` is stdin
-    #[arg(long, value_name = "FILE")]
-    events: PathBuf,
-
-    /// The plugin's config
-    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = inputs::config)]
-    with: Value,
+    #[command(flatten)]
+    given: Given,
 
     /// Compare the answers with those in this file
     #[arg(long, value_name = "FILE")]
@@ -57,9 +49,9 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Result<(), Failure> {
     let snapshot = args.expect.clone().filter(|_| !args.update).map(Snapshot::read).transpose()?;
-    let events = inputs::read_all(&args.events)?;
+    let events = inputs::read_all(&args.given.events)?;
     let host = Host::new(None)?;
-    let trials = Trial::all(&host, &args.file, &args.with)?;
+    let trials = Trial::all(&host, &args.given.file, &args.given.with)?;
     let mut tally = Tally::default();
     for (input, at) in events.iter().zip(1..) {
         for trial in &trials {
