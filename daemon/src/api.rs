@@ -17,10 +17,12 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{self, Answer};
-use crate::clock::Now;
+use crate::clock::{self, Now};
 use crate::config::Config;
 use crate::config::problem::did_you_mean;
 use crate::delivery::{Standing, Status};
+use crate::event::EventId;
+use crate::feed::Feed;
 use crate::plan::{Plan, Planned, Reload};
 use crate::server::{Handler, Question, Token};
 use crate::source::Seen;
@@ -29,10 +31,12 @@ use crate::telemetry::shell::quoted;
 use crate::validate::Pinger;
 
 mod edit;
+mod events;
 mod openapi;
 mod replay;
 mod routes;
 mod status;
+mod stream;
 mod subscriptions;
 mod track;
 mod why;
@@ -40,6 +44,7 @@ mod why;
 use routes::{Call, Found};
 
 pub use edit::{Edited, NotEdited, Wish};
+pub use stream::Places;
 pub use track::Claims;
 
 /// What is asked of whoever loads the config; answered when it has taken effect or has been
@@ -61,6 +66,9 @@ pub struct Api {
     /// Good for the Webhooks API where no users are configured.
     pub admin: Token,
     pub claims: Claims,
+    /// What happens, for the streams.
+    pub feed: Feed,
+    pub places: Places,
     /// How the store is, in one word.
     pub store_state: Box<dyn Fn() -> &'static str + Send + Sync>,
     /// The sources, and what came to them of late.
@@ -136,6 +144,9 @@ impl Api {
             Call::Reload => self.reload().await,
             Call::Why => self.why(step, query).await,
             Call::WhyNot => self.why_not(step, query).await,
+            Call::Events => return self.events(query).await,
+            Call::Event => return self.event(step).await,
+            Call::Stream => return self.stream(query),
             Call::Replay => self.replay(body).await,
             Call::Test => self.test(step).await,
             Call::Validate => self.validate(step).await,
@@ -201,6 +212,12 @@ fn unknown(plan: &Plan, name: &str) -> String {
     }
 }
 
+/// The event of a step of a path.
+fn event_id(step: &str) -> Result<EventId, Refusal> {
+    let text = decode(step);
+    text.parse().map(EventId).map_err(|_| Refusal::bad(format!("`{text}` is no event id")))
+}
+
 /// A path step without its percent encoding.
 fn decode(step: &str) -> String {
     percent_decode_str(step).decode_utf8_lossy().into_owned()
@@ -211,6 +228,19 @@ fn query_value(query: Option<&str>, key: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes())
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.into_owned())
+}
+
+/// A moment of the past: "1h" ago, or a time in RFC 3339.
+fn moment_of(key: &str, text: &str) -> Result<Timestamp, Refusal> {
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
+    }
+    let ago = humantime::parse_duration(text).map_err(|_| {
+        Refusal::bad(format!(
+            "`{key}`: `{text}` is neither a duration like `1h` nor a time like `2025-09-10T08:00:00Z`"
+        ))
+    })?;
+    clock::now().checked_sub(ago).map_err(|_| Refusal::bad(format!("`{key}`: `{text}` is too long ago")))
 }
 
 /// When a pending subscription is tried next, if the machine stays awake.

@@ -17,19 +17,24 @@ pub mod client;
 pub mod completions;
 pub mod demo;
 pub mod diff;
+pub mod difference;
 pub mod disable;
 pub mod doctor;
 pub mod edit;
 pub mod enable;
+pub mod events;
 pub mod failure;
 #[cfg(test)]
 pub mod fake;
 pub mod init;
 pub mod invocation;
 pub mod list;
+pub mod live;
 pub mod man;
 pub mod output;
 pub mod plugin;
+pub mod record;
+pub mod recording;
 pub mod reload;
 pub mod replay;
 pub mod reply;
@@ -40,6 +45,7 @@ pub mod schema;
 pub mod secret;
 pub mod send;
 pub mod status;
+pub mod tail;
 pub mod test;
 pub mod upstream;
 pub mod validate;
@@ -84,8 +90,11 @@ pub enum Command {
     Status(status::Args),
     List(list::Args),
     Send(send::Args),
+    Events(events::Args),
+    Tail(tail::Args),
     Why(why::Args),
     Replay(replay::Args),
+    Record(record::Args),
     Test(test::Args),
     Validate(validate::Args),
     Verify(verify::Args),
@@ -143,8 +152,11 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Status(args) => wait(status::run(args, here)),
         Command::List(args) => wait(list::run(args, here)),
         Command::Send(args) => wait(send::run(args, here)),
+        Command::Events(args) => wait(events::run(args, here)),
+        Command::Tail(args) => wait(tail::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
+        Command::Record(args) => wait(record::run(args, here)),
         Command::Test(args) => wait(test::run(args, here)),
         Command::Validate(args) => wait(validate::run(args, here)),
         Command::Enable(args) => wait(enable::run(args, here)),

@@ -17,6 +17,7 @@ use crate::event::{Action, Entity};
 pub mod problem;
 pub mod secret;
 pub mod units;
+pub mod faults;
 pub mod file;
 pub mod shape;
 pub mod load;
@@ -26,6 +27,7 @@ pub mod edit;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+pub use faults::Faults;
 pub use problem::{Place, Problem};
 pub use secret::Secret;
 
@@ -243,6 +245,8 @@ pub struct Subscription {
     pub headers: Vec<(String, String)>,
     /// At least one, none twice.
     pub signatures: Vec<SignatureScheme>,
+    /// What goes wrong on purpose; none, unless something may.
+    pub faults: Option<Faults>,
     /// SHA-256 (hex) over what its own table states, as meant, secrets included: another one is
     /// a change of the table. What `[defaults]` gives is not in it.
     pub digest: String,

@@ -10,13 +10,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{About, Api, Claims};
+use crate::api::{About, Api, Claims, Places};
 use crate::clock::{self, Due};
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem};
 use crate::deliver::{self, client::Client};
 use crate::delivery::{Standing, SubscriptionId};
 use crate::drill::{self, Point};
+use crate::feed::Feed;
 use crate::plan::{Guests, Plan, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::server::{self, Bound, Doors, Token};
@@ -80,6 +81,7 @@ pub struct Daemon {
     plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     pinger: Pinger,
     token_file: PathBuf,
     path: PathBuf,
@@ -122,6 +124,7 @@ impl Daemon {
             Err(problems) => return Err(StartError::config(loaded, problems)),
         };
         let told = first_reload(&loaded);
+        told.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let plan = first_plan(&*store, config, guests).await?;
         drill::pass(Point::StartPlanned);
         let token = Token::in_store(&plan.config.store.path).map_err(anyhow::Error::from)?;
@@ -143,13 +146,15 @@ impl Daemon {
         bound: Bound,
     ) -> Daemon {
         let (metrics, client) = (Arc::new(Metrics::new()), Client::default());
-        let pinger = Pinger::new(Arc::clone(&store), client.clone(), bound.tcp());
+        let feed = Feed::default();
+        let pinger = Pinger::new(Arc::clone(&store), client.clone(), feed.clone(), bound.tcp());
         let (told, reload) = watch::channel(Arc::new(told));
         let (plans, plan) = watch::channel(plan);
         let (reloads, requests) = mpsc::channel(RELOADS_WAITING);
         let about = About { started_at: clock::now(), tcp: bound.tcp(), unix: bound.unix().map(Into::into) };
         let limits = source::Limits::new(plan.borrow().config.listen.max_body);
-        let source = Arc::new(Source::new(Arc::clone(&store), plan.clone(), Arc::clone(&metrics), limits));
+        let (kept, counts) = (Arc::clone(&store), Arc::clone(&metrics));
+        let source = Arc::new(Source::new(kept, plan.clone(), counts, feed.clone(), limits));
         let takes = Arc::clone(&source);
         let store_state = Box::new(move || takes.store_state());
         let takes = Arc::clone(&source);
@@ -162,6 +167,8 @@ impl Daemon {
             pinger: pinger.clone(),
             admin: token.clone(),
             claims: Claims::default(),
+            feed: feed.clone(),
+            places: Places::default(),
             store_state,
             sources,
             about,
@@ -175,13 +182,14 @@ impl Daemon {
             store: Arc::clone(&store),
             host,
             metrics: Arc::clone(&metrics),
+            feed: feed.clone(),
             plan: plans,
             told,
             requests,
             hangups,
             seen,
         };
-        Daemon { store, bound, doors, reloader, plan, client, metrics, pinger, token_file, path }
+        Daemon { store, bound, doors, reloader, plan, client, metrics, feed, pinger, token_file, path }
     }
 
     pub fn plan(&self) -> Arc<Plan> {
@@ -199,12 +207,13 @@ impl Daemon {
 
     /// Serves until cancelled or until a worker fails, then closes the store.
     pub async fn run(self, cancel: CancellationToken) -> anyhow::Result<()> {
-        let Daemon { store, bound, doors, reloader, plan, client, metrics, pinger, .. } = self;
+        let Daemon { store, bound, doors, reloader, plan, client, metrics, feed, pinger, .. } = self;
         let mut workers = Supervisor::new(cancel.clone());
         workers.add("server", server::run(bound, doors, cancel.clone()));
-        let deliver =
-            deliver::run(Arc::clone(&store), plan.clone(), client, Arc::clone(&metrics), cancel.clone());
+        let (kept, counts) = (Arc::clone(&store), Arc::clone(&metrics));
+        let deliver = deliver::run(kept, plan.clone(), client, counts, feed.clone(), cancel.clone());
         workers.add("deliver", deliver);
+        workers.add("feed", feed.end_with(cancel.clone()));
         workers.add("validate", validate::run(pinger, plan.clone(), cancel.clone()));
         workers.add("reload", reloader.run(cancel.clone()));
         workers.add("housekeeping", housekeeping::run(Arc::clone(&store), plan, metrics, cancel));

@@ -18,26 +18,30 @@ use crate::clock::{self, Now};
 use crate::delivery::trace::Trace;
 use crate::delivery::{Attempt, Outcome, Standing, SubscriptionId};
 use crate::drill::{self, Point};
+use crate::feed::Feed;
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Lease, Store, Take};
 use crate::telemetry::Metrics;
 use client::Client;
 use complaints::Complaints;
+use faults::HeldBack;
 use flights::{CLAIM, Flights};
 use outgoing::{Sent, outgoing, sent};
 use pace::Pace;
 use rule::Tried;
 use stages::Stop;
-use tell::{Told, tell};
+use tell::{Told, brief, tell, tell_feed};
 use timers::Timers;
 
 pub mod client;
 mod complaints;
 pub mod envelope;
+mod faults;
 mod flights;
 pub mod outgoing;
 pub mod pace;
 pub mod record;
+pub mod rehearsal;
 pub mod rule;
 pub mod stages;
 mod tell;
@@ -64,8 +68,10 @@ struct Deliverer {
     plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     flights: Flights,
     complaints: Complaints,
+    held_back: HeldBack,
     /// Asks for a look at a subscription at a later time.
     later: mpsc::UnboundedSender<(Instant, SubscriptionId)>,
     tracker: TaskTracker,
@@ -78,14 +84,26 @@ pub async fn run(
     mut plan: watch::Receiver<Arc<Plan>>,
     client: Client,
     metrics: Arc<Metrics>,
+    feed: Feed,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
     let (later, mut asked) = mpsc::unbounded_channel();
     let mut timers = Timers::default();
     let (flights, complaints, tracker) = (Flights::default(), Complaints::default(), TaskTracker::new());
-    let watched = plan.clone();
-    let parts =
-        Deliverer { store, plan: watched, client, metrics, flights, complaints, later, tracker, cancel };
+    let (watched, held_back) = (plan.clone(), HeldBack::default());
+    let parts = Deliverer {
+        store,
+        plan: watched,
+        client,
+        metrics,
+        feed,
+        flights,
+        complaints,
+        held_back,
+        later,
+        tracker,
+        cancel,
+    };
     let deliverer = Arc::new(parts);
     deliverer.fill_all();
     loop {
@@ -118,14 +136,14 @@ impl Deliverer {
     async fn carry(&self, work: &Work, now: Timestamp, trace: &mut Trace) -> Result<Sent, Stop> {
         let (lease, planned) = (&work.lease, &work.planned);
         let envelope = envelope::build(&lease.event, planned.id, &planned.meant.url_text, now);
-        let mut guests = stages::Guests::of(&self.store, &self.metrics, planned, lease, trace);
+        let mut guests = stages::Guests::of(&self.store, &self.metrics, &self.feed, planned, lease, trace);
         guests.filter(&envelope).await?;
         let message = guests.transform(envelope).await?;
         let request = outgoing(planned, message, &lease.event.id.to_string(), now);
         drill::pass(Point::SendBegun);
-        let (answered, exchange) = self.client.exchange(request, planned.meant.timeout).await;
+        let (answered, exchange) = faults::send(self, request, work).await?;
         drill::pass(Point::SendAnswered);
-        trace.exchange = Some(exchange);
+        trace.exchange = exchange;
         Ok(sent(answered, clock::now()))
     }
 
@@ -274,6 +292,7 @@ impl Deliverer {
         let mut trace = Trace::default();
         let carried = AssertUnwindSafe(self.carry(&work, at, &mut trace)).catch_unwind().await;
         let carried = carried.unwrap_or_else(|_| Ok(Sent::panicked()));
+        let carried = carried.map(|sent| faults::named(sent, &work));
         let took = started.elapsed();
         if let Ok(sent) = &carried {
             self.metrics.attempt_made(work.planned.name(), sent.answer.word(), took);
@@ -284,28 +303,36 @@ impl Deliverer {
 
     /// Has the rule applied to the answer, and all of it written down together.
     async fn settle(&self, work: Work, carried: &Result<Sent, Stop>, attempt: Attempt) {
+        let fault = faults::said(&work);
         let Work { lease, planned, generation, .. } = work;
-        let (event, place) = (lease.event.id, (lease.event.created_at, lease.event.id));
+        let (event, replay) = (Arc::clone(&lease.event), lease.replay);
+        let place = (event.created_at, event.id);
         let tried = Tried { delivery: lease.delivery, place, generation };
         let (now, jitter) = (Now::read(), rand::random_range(0.8..1.2));
         let decided = OnceLock::new();
         let verdict = |standing: &mut Standing| {
-            let next = match carried {
+            let mut next = match carried {
                 Ok(sent) => rule::apply(standing, &tried, &sent.answer, &planned.meant, now, jitter),
                 Err(stop) => stop.next(),
             };
+            next.reason = next.reason.or_else(|| fault.clone());
             decided.get_or_init(|| next.clone());
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
+        let brief = brief(&self.feed, &attempt);
         match self.store.settle(lease, Some(attempt), now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
-                tell(&Told { planned: &planned, event, carried, next, before: &before, after: &after });
+                let (planned, event, attempt) = (&*planned, &*event, brief.as_ref());
+                let told =
+                    Told { planned, event, replay, attempt, carried, next, before: &before, after: &after };
+                tell(&told);
+                tell_feed(&self.feed, &told, &now);
                 match next.outcome {
                     Outcome::Pending => {}
-                    Outcome::Held => self.release_if_mended(&planned).await,
+                    Outcome::Held => self.release_if_mended(planned).await,
                     ended => self.metrics.delivery_ended(planned.name(), ended.as_str()),
                 }
             }
@@ -313,7 +340,7 @@ impl Deliverer {
             Err(store::Error::UnknownSubscription(_)) => {}
             Err(error) => {
                 self.metrics.store_failed(error.kind());
-                tracing::error!(subscription.name = planned.name(), event.id = %event, %error,
+                tracing::error!(subscription.name = planned.name(), event.id = %event.id, %error,
                     "failed to write an outcome; the delivery is made again after a restart");
             }
         }
@@ -355,65 +382,4 @@ fn attempt(
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::config::fixture;
-    use crate::delivery::Order;
-    use crate::event::{EventId, read};
-    use crate::plan::Guests;
-    use crate::store::memory::MemoryStore;
-    use crate::store::{Arrival, Routed};
-
-    const RECEIVED: &str = r#"{"metadata":{"action":"created","model":"tag","tag_id":7},"payload":{}}"#;
-
-    /// With one event that waits for both of its subscriptions.
-    async fn deliverer() -> (Deliverer, Arc<MemoryStore>, [SubscriptionId; 2]) {
-        let store = Arc::new(MemoryStore::default());
-        let meant = ["a", "b"].map(fixture::subscription);
-        let names = meant.each_ref().map(|meant| meant.name.clone());
-        let enrolled = store.enroll(&names, clock::now()).await.unwrap();
-        let subscriptions = [enrolled[0].id, enrolled[1].id];
-        let plan = Plan::new(1, Arc::new(fixture::config(meant.into())), Guests::none(2), enrolled);
-        let event = read::restore(EventId(1), "2026-01-02T03:04:05Z", 5, Bytes::from(RECEIVED)).unwrap();
-        let (order, outcome) = (Order::Entity, Outcome::Pending);
-        let routed = subscriptions.map(|subscription| Routed { subscription, order, outcome, reason: None });
-        let (event, arrived_at) = (Arc::new(event), clock::now());
-        store.append(vec![Arrival { event, arrived_at, plan: 1, routed: routed.into() }]).await.unwrap();
-        let deliverer = Deliverer {
-            store: store.clone(),
-            plan: watch::channel(Arc::new(plan)).1,
-            client: Client::default(),
-            metrics: Arc::new(Metrics::new()),
-            flights: Flights::default(),
-            complaints: Complaints::default(),
-            later: mpsc::unbounded_channel().0,
-            tracker: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-        };
-        (deliverer, store, subscriptions)
-    }
-
-    /// Else a delivery that has just failed would go out again at once, and not even count.
-    #[tokio::test]
-    async fn what_was_decided_from_an_older_standing_is_not_tried() {
-        let (deliverer, _, [one, _]) = deliverer().await;
-        let seen = deliverer.store.standing(one).unwrap().generation;
-        let closed = |standing: &mut Standing| standing.generation += 1;
-        deliverer.store.set_standing(one, &closed).await.unwrap();
-        assert!(deliverer.take(one, Take::Heads(1), seen).await.unwrap().is_none());
-        let taken = deliverer.take(one, Take::Heads(1), seen + 1).await.unwrap();
-        assert_eq!(taken.map(|leases| leases.len()), Some(1), "it waits as before");
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_for_the_store_keeps_nobody_waiting() {
-        let (deliverer, store, [one, other]) = deliverer().await;
-        let deliverer = Arc::new(deliverer);
-        store.keep_waiting(one);
-        deliverer.fill_each(vec![one, other]);
-        let under_way = [one, other].map(|id| deliverer.flights.of(id).lanes);
-        assert_eq!(under_way, [0, 1]);
-    }
-}
+mod tests;

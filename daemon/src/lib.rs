@@ -13,6 +13,7 @@ pub mod event;
 pub mod delivery;
 pub mod track;
 pub mod config;
+pub mod feed;
 pub mod runtime;
 pub mod sign;
 pub mod store;

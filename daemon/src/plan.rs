@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Secret, Subscription, ValidationMode};
-use crate::delivery::{MadeSecret, Standing, Status, SubscriptionId};
-use crate::event::{Action, Entity};
+use crate::config::faults::Fault;
+use crate::config::{Config, Faults, Secret, Subscription, ValidationMode};
+use crate::delivery::{MadeSecret, Order, Standing, Status, SubscriptionId};
+use crate::event::{Action, Entity, EventId};
+use crate::feed::Stands;
 use crate::plugin::Plugin;
 use crate::sign::{Key, Signer};
 use crate::store::Enrolled;
@@ -60,6 +62,16 @@ impl Planned {
         Planned { id, meant, secret, signer, entries: Entries::default(), workspace_id }
     }
 
+    /// What its delivery of an event must stay in order with. One that an injected fault will have
+    /// overtaken stands in a lane of its own, so that others can pass.
+    pub fn order_of(&self, event: EventId) -> Order {
+        let overtaken = |faults: &Faults| faults.strikes(Fault::Reorder, event, 1);
+        match self.meant.faults.as_ref().is_some_and(overtaken) {
+            true => Order::None,
+            false => self.meant.order,
+        }
+    }
+
     /// Whether its callback has proved itself, or need not.
     pub fn validated(&self, standing: &Standing) -> bool {
         let validation = &standing.validation;
@@ -85,6 +97,33 @@ impl Planned {
             Status::NotValidated => "no_code",
             Status::Pending => "failed_attempt",
             Status::Enabled => "",
+        }
+    }
+
+    /// Why its status is not simply enabled, for people.
+    pub fn status_reason(&self, standing: &Standing) -> Option<String> {
+        match self.status(standing) {
+            Status::Enabled => None,
+            Status::Pending => standing.pending.as_ref().map(|probe| probe.said.clone()),
+            Status::Disabled => self.disabled_reason(standing).map(str::to_owned),
+            Status::NotValidated => Some(standing.validation.refusal(&self.meant.url_text)),
+        }
+    }
+
+    pub fn disabled_reason<'a>(&self, standing: &'a Standing) -> Option<&'a str> {
+        match &standing.disabled {
+            _ if !self.meant.enabled => Some("disabled in the config file (`enabled = false`)"),
+            disabled => disabled.as_ref().map(|disabled| disabled.reason.as_str()),
+        }
+    }
+
+    /// How it stands, as news.
+    pub fn stands(&self, standing: &Standing) -> Stands {
+        Stands {
+            subscription: self.name().to_owned(),
+            status: self.status(standing),
+            cause: self.cause(standing).into(),
+            reason: self.status_reason(standing),
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn route(
     let decide = |planned: &Arc<Planned>| {
         let standing = standing(planned.id).unwrap_or_default();
         let (outcome, reason) = decide(event, planned, &standing);
-        Routed { subscription: planned.id, order: planned.meant.order, outcome, reason }
+        Routed { subscription: planned.id, order: planned.order_of(event.id), outcome, reason }
     };
     plan.matching(event.entity, event.action).iter().map(decide).collect()
 }

@@ -24,6 +24,7 @@ use crate::config::Role;
 use crate::drill::{self, Point};
 use crate::event::read::{Fill, ReadError, Wrong, read_all};
 use crate::event::{Event, EventId};
+use crate::feed::Feed;
 use crate::plan::Plan;
 use crate::route::route;
 use crate::store::{self, Arrival, Receipt, Store};
@@ -37,6 +38,7 @@ mod recent;
 mod seldom;
 mod signed;
 mod stamp;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +47,7 @@ use body::{BodyError, Intake};
 pub use recent::Seen;
 use signed::{Signed, Unproven};
 use stamp::Stamps;
+use tell::Story;
 
 /// How long a sender is asked to wait when the store failed: long enough for somebody to
 /// free a full disk's first bytes, short enough not to be noticed afterwards.
@@ -58,6 +61,7 @@ pub struct Source {
     store: Arc<dyn Store>,
     plan: watch::Receiver<Arc<Plan>>,
     metrics: Arc<Metrics>,
+    feed: Feed,
     intake: Intake,
     signed: Signed,
     stamps: Stamps,
@@ -70,6 +74,7 @@ impl Source {
         store: Arc<dyn Store>,
         plan: watch::Receiver<Arc<Plan>>,
         metrics: Arc<Metrics>,
+        feed: Feed,
         limits: Limits,
     ) -> Source {
         let (intake, signed) = (Intake::new(limits), Signed::new(limits));
@@ -77,6 +82,7 @@ impl Source {
             store,
             plan,
             metrics,
+            feed,
             intake,
             signed,
             stamps: Stamps::default(),
@@ -130,13 +136,13 @@ impl Source {
     /// Makes events durable; `from` is the source they are counted under.
     async fn keep(&self, from: &str, events: Vec<Event>, plan: &Plan) -> store::Result<Vec<Receipt>> {
         drill::pass(Point::AcceptRead);
-        let receipts = self.append(events, plan).await?;
+        let receipts = self.append(from, events, plan).await?;
         drill::pass(Point::AcceptAcknowledged);
         self.count(from, &receipts);
         Ok(receipts)
     }
 
-    async fn append(&self, events: Vec<Event>, plan: &Plan) -> store::Result<Vec<Receipt>> {
+    async fn append(&self, from: &str, events: Vec<Event>, plan: &Plan) -> store::Result<Vec<Receipt>> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -146,8 +152,13 @@ impl Source {
             let routed = route(&event, plan, |subscription| self.store.standing(subscription));
             Arrival { event: Arc::new(event), arrived_at, plan: plan.number, routed }
         };
-        let receipts = self.store.append(events.into_iter().map(arrival).collect()).await;
+        let arrivals: Vec<Arrival> = events.into_iter().map(arrival).collect();
+        let story = Story::of(&self.feed, &arrivals);
+        let receipts = self.store.append(arrivals).await;
         self.notice_store(receipts.as_ref().err());
+        if let (Some(story), Ok(receipts)) = (story, &receipts) {
+            story.tell(from, receipts, plan);
+        }
         receipts
     }
 

@@ -25,9 +25,11 @@ use jiff::Timestamp;
 
 use crate::delivery::{Attempt, Decision, DeliveryId, Lane, Order, Outcome, Standing, SubscriptionId};
 use crate::event::{Event, EventId};
+use find::Find;
 
 mod board;
 mod event_ids;
+pub mod find;
 #[cfg(test)]
 mod contract;
 mod lanes;
@@ -303,6 +305,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Past events, newest first, up to `limit`, only those before `before`.
     async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page>;
+
+    /// Past events that fit, newest first, up to `limit`, only those before `before`. Looks at
+    /// so many at a time and no more: it may come back with fewer, or none, and a `next`.
+    async fn find(&self, find: &Find, before: Option<Seq>, limit: usize) -> Result<Page>;
 
     /// Events that were queued for a subscription, replays included, and arrived at or after
     /// `since`, newest first: this part of them, less of it if they are large. Looks only at the

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::delivery::{Standing, SubscriptionId};
+use crate::feed::{Feed, News};
 use crate::plan::{Plan, Planned};
 use crate::store::{self, Store};
 use crate::telemetry::shell::quoted;
@@ -131,6 +132,7 @@ fn report(pinger: &Pinger, planned: &Planned, pinged: &Pinged, round: usize) {
 /// URL while it is still asked whether it can be one: the subscription is not planned then.
 pub async fn confirm(
     store: &dyn Store,
+    feed: &Feed,
     id: SubscriptionId,
     planned: Option<&Planned>,
     code: &str,
@@ -142,7 +144,10 @@ pub async fn confirm(
     let Some(url) = validation.url_callback.as_deref().filter(|_| validation.validated_at.is_none()) else {
         return Ok(Some(false));
     };
-    mark_validated(store, id, planned.map_or("new", Planned::name), url).await?;
+    let now = mark_validated(store, id, planned.map_or("new", Planned::name), url).await?;
+    if let Some(planned) = planned {
+        feed.tell(|| News::Standing(planned.stands(&now)));
+    }
     Ok(Some(true))
 }
 
@@ -151,7 +156,7 @@ async fn mark_validated(
     id: SubscriptionId,
     name: &str,
     url: &str,
-) -> Result<(), store::Error> {
+) -> Result<Arc<Standing>, store::Error> {
     let now = clock::now();
     let change = |standing: &mut Standing| {
         let all = [Some(&mut standing.validation), standing.proposed.as_mut()];
@@ -162,9 +167,9 @@ async fn mark_validated(
             }
         }
     };
-    store.set_standing(id, &change).await?;
+    let standing = store.set_standing(id, &change).await?;
     tracing::info!(subscription.name = name, url, "validated");
-    Ok(())
+    Ok(standing)
 }
 
 /// How long something took, in whole milliseconds.

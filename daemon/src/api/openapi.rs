@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::routes::{ROUTES, Route};
+use super::routes::{Call, ROUTES, Route};
 use super::{Api, Reply};
 
 pub(super) mod shapes;
@@ -75,7 +75,7 @@ fn operation(route: &Route, requests: &mut SchemaGenerator, answers: &mut Schema
     let mut responses = Map::new();
     responses.insert(
         "200".to_owned(),
-        json!({ "description": route.summary, "content": content((route.reply)(answers)) }),
+        json!({ "description": route.summary, "content": { media(route): { "schema": (route.reply)(answers) } } }),
     );
     let refused =
         REFUSALS.iter().filter(|(status, _)| !SELDOM.contains(status) || route.refusals.contains(status));
@@ -90,11 +90,19 @@ fn operation(route: &Route, requests: &mut SchemaGenerator, answers: &mut Schema
     });
     if let Some(body) = route.body {
         // Enabling alone goes without: what it asks for is all by default.
-        let required = !matches!(route.call, super::routes::Call::Enable);
+        let required = !matches!(route.call, Call::Enable);
         operation["requestBody"] = json!({ "required": required, "content": content(body(requests)) });
     }
     operation["responses"] = responses.into();
     operation
+}
+
+/// What an answer is of.
+fn media(route: &Route) -> &'static str {
+    match route.call {
+        Call::Stream => "text/event-stream",
+        _ => "application/json",
+    }
 }
 
 fn content(schema: impl serde::Serialize) -> Value {

@@ -2,20 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, Refusal, Reply};
+use super::{Api, Refusal, Reply, moment_of};
 use crate::clock;
 use crate::delivery::{Decision, Outcome, SubscriptionId};
 use crate::event::EventId;
+use crate::feed::{About, Decided, News};
 use crate::plan::{Plan, Planned};
 use crate::route;
 use crate::store::{self, Past, PastEvent, Routed, Seq};
+use edited::Edited;
+
+pub(super) mod edited;
 
 /// Events taken up at a time, so that memory stays flat however many there are.
 const CHUNK: usize = 256;
@@ -26,18 +30,24 @@ const LISTED: usize = 10_000;
 /// Events that may be named at once.
 const MOST_NAMED: usize = 10_000;
 
-/// Exactly one of the first four says which events.
+/// Exactly one of `events`, `edited`, `since`, `missed` and `failed` says which events.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
     #[schemars(with = "Option<Vec<i64>>")]
     events: Option<Vec<EventId>>,
+    /// One that is made anew from a past one.
+    edited: Option<Edited>,
     /// A duration such as `1h`, or a time in RFC 3339.
     since: Option<String>,
+    /// With `since`: those that arrived before this.
+    until: Option<String>,
     missed: Option<String>,
     failed: Option<String>,
     /// To this subscription, whatever its event filter and its creator's rights say.
     to: Option<String>,
+    /// To this one only, if filter and rights let it have them.
+    only: Option<String>,
     #[serde(default)]
     dry_run: bool,
 }
@@ -59,15 +69,19 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, event: EventId, planned: &Planned, routed: &Routed) {
+    fn add(&mut self, past: &PastEvent, planned: &Planned, routed: &Routed) {
         self.total += 1;
         if self.lines.len() < LISTED {
-            self.lines.push(json!({
-                "event_id": event,
+            let mut line = json!({
+                "event_id": past.event.id,
                 "subscription": planned.name(),
                 "outcome": routed.outcome,
                 "reason": routed.reason,
-            }));
+            });
+            if let Some(from) = edited::made_from(past) {
+                line["made_from"] = json!(from);
+            }
+            self.lines.push(line);
         }
     }
 }
@@ -81,13 +95,15 @@ fn is_held(past: &PastEvent, subscription: SubscriptionId) -> bool {
 
 enum Source {
     These(Vec<EventId>),
-    Past(Past),
+    Edited(Edited),
+    /// Those of these that arrived before a moment, if one is given.
+    Past(Past, Option<Timestamp>),
 }
 
 impl Api {
     pub(super) async fn replay(&self, body: &Bytes) -> Reply {
         let ask: Ask = serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?;
-        let (source, target) = self.understand(&ask)?;
+        let (dry_run, (source, target)) = (ask.dry_run, self.understand(ask)?);
         let mut list = List::default();
         match source {
             Source::These(ids) => {
@@ -98,49 +114,72 @@ impl Api {
                 }
                 for seqs in seqs.chunks(CHUNK) {
                     let events = self.store.events(seqs).await?;
-                    self.take_up(&events, &target, ask.dry_run, &mut list).await?;
+                    self.take_up(&events, &target, dry_run, &mut list).await?;
                 }
             }
-            Source::Past(past) => {
+            Source::Edited(edited) => {
+                let made = [self.made_from(&edited, dry_run).await?];
+                self.take_up(&made, &target, dry_run, &mut list).await?;
+            }
+            Source::Past(past, until) => {
                 let mut after: Option<Seq> = None;
                 loop {
                     let seqs = self.store.past(&past, after, CHUNK).await?;
                     let Some(last) = seqs.last() else { break };
                     after = Some(*last);
-                    let events = self.store.events(&seqs).await?;
-                    self.take_up(&events, &target, ask.dry_run, &mut list).await?;
+                    let mut events = self.store.events(&seqs).await?;
+                    events.retain(|past| until.is_none_or(|until| past.arrived_at < until));
+                    if events.is_empty() && until.is_some() {
+                        break;
+                    }
+                    self.take_up(&events, &target, dry_run, &mut list).await?;
                 }
             }
         }
         let truncated = list.total > list.lines.len();
         Ok(json!({
-            "dry_run": ask.dry_run,
+            "dry_run": dry_run,
             "total": list.total,
             "truncated": truncated,
             "replayed": list.lines,
         }))
     }
 
-    fn understand(&self, ask: &Ask) -> Result<(Source, Target), Refusal> {
-        let to = ask.to.as_deref().map(|name| self.subscription_of(name)).transpose()?;
+    fn understand(&self, ask: Ask) -> Result<(Source, Target), Refusal> {
         let one = |name: &String| self.subscription_of(name);
-        let (source, target) = match (&ask.events, &ask.since, &ask.missed, &ask.failed) {
-            (Some(ids), None, None, None) if ids.len() > MOST_NAMED => {
+        let until = ask.until.as_deref().map(|until| moment_of("until", until)).transpose()?;
+        if until.is_some() && ask.since.is_none() {
+            return Err(Refusal::bad("`until` goes with `since`"));
+        }
+        let (source, target) = match (ask.events, ask.edited, ask.since, ask.missed, ask.failed) {
+            (Some(ids), None, None, None, None) if ids.len() > MOST_NAMED => {
                 return Err(Refusal::bad(format!("`events`: at most {MOST_NAMED} at once")));
             }
-            (Some(ids), None, None, None) => (Source::These(ids.clone()), Target::Everybody),
-            (None, Some(since), None, None) => (Source::Past(since_when(since)?), Target::Everybody),
-            (None, None, Some(name), None) => {
-                let planned = one(name)?;
-                (Source::Past(Past::Missed(planned.id)), Target::One(planned))
+            (Some(ids), None, None, None, None) => (Source::These(ids), Target::Everybody),
+            (None, Some(edited), None, None, None) => (Source::Edited(edited), Target::Everybody),
+            (None, None, Some(since), None, None) => {
+                (Source::Past(Past::Since(moment_of("since", &since)?), until), Target::Everybody)
             }
-            (None, None, None, Some(name)) => {
-                let planned = one(name)?;
-                (Source::Past(Past::Failed(planned.id)), Target::One(planned))
+            (None, None, None, Some(name), None) => {
+                let planned = one(&name)?;
+                (Source::Past(Past::Missed(planned.id), None), Target::One(planned))
             }
-            _ => return Err(Refusal::bad("say which events: one of `events`, `since`, `missed`, `failed`")),
+            (None, None, None, None, Some(name)) => {
+                let planned = one(&name)?;
+                (Source::Past(Past::Failed(planned.id), None), Target::One(planned))
+            }
+            _ => {
+                return Err(Refusal::bad(
+                    "say which events: one of `events`, `edited`, `since`, `missed`, `failed`",
+                ));
+            }
         };
-        Ok((source, to.map_or(target, Target::Forced)))
+        let target = match (&ask.to, &ask.only) {
+            (Some(name), _) => Target::Forced(one(name)?),
+            (None, Some(name)) => Target::One(one(name)?),
+            (None, None) => target,
+        };
+        Ok((source, target))
     }
 
     async fn take_up(
@@ -162,7 +201,7 @@ impl Api {
                     () if routed.outcome == Outcome::Pending => self.what_it_waits_for(&planned),
                     () => routed.reason,
                 };
-                list.add(past.event.id, &planned, &routed);
+                list.add(past, &planned, &routed);
                 if is_held {
                     held.insert(planned.id);
                 } else if routed.outcome != Outcome::SkippedFilter {
@@ -176,8 +215,26 @@ impl Api {
         for subscription in held {
             self.store.release_held(subscription).await?;
         }
+        let told = self.feed.is_heard().then(|| orders.clone());
         self.store.replay(orders, clock::now()).await?;
+        for (seq, routed) in told.into_iter().flatten() {
+            self.tell_replay(events, seq, &routed, &plan);
+        }
         Ok(())
+    }
+
+    fn tell_replay(&self, events: &[PastEvent], seq: Seq, routed: &Routed, plan: &Plan) {
+        let past = events.iter().find(|past| past.seq == seq);
+        let Some((past, planned)) = past.zip(plan.get(routed.subscription)) else { return };
+        self.feed.tell(|| {
+            News::Decision(Decided {
+                about: About::of(&past.event),
+                subscription: planned.name().to_owned(),
+                outcome: routed.outcome,
+                reason: routed.reason.clone(),
+                replay: true,
+            })
+        });
     }
 
     fn routes(&self, past: &PastEvent, target: &Target, plan: &Plan) -> Vec<(Arc<Planned>, Routed)> {
@@ -204,15 +261,4 @@ impl Api {
             }
         }
     }
-}
-
-/// "1h" ago, or a moment in RFC 3339.
-fn since_when(text: &str) -> Result<Past, Refusal> {
-    if let Ok(moment) = text.parse() {
-        return Ok(Past::Since(moment));
-    }
-    let ago: Duration = humantime::parse_duration(text)
-        .map_err(|_| Refusal::bad(format!("`since`: `{text}` is neither a duration like `1h` nor a time")))?;
-    let moment = clock::now().checked_sub(ago);
-    Ok(Past::Since(moment.map_err(|_| Refusal::bad(format!("`since`: `{text}` is too long ago")))?))
 }

@@ -12,6 +12,9 @@ pub(super) enum Call {
     Reload,
     Why,
     WhyNot,
+    Events,
+    Event,
+    Stream,
     Replay,
     Add,
     Test,
@@ -100,6 +103,28 @@ pub(super) const ROUTES: &[Route] = &[
     get("/api/why-not/{name}", Call::WhyNot, of::<shapes::WhyNot>, "Why the last events did not go to a subscription, by reason")
         .query(&[("last", "Of so many events, at most 2000"), ("before", "Older than `next` of the answer before")])
         .refusals(&[404]),
+    get("/api/events", Call::Events, of::<shapes::Events>, "History, newest first, as far as it fits")
+        .query(&[
+            ("limit", "Events at most, 1 to 1000; 50 if nothing is said"),
+            ("before", "Older than `next` of the answer before"),
+            ("since", "That arrived so long ago or less, or since a time in RFC 3339"),
+            ("until", "That arrived before, in the same forms"),
+            ("entity", "About this entity"),
+            ("action", "Of this action"),
+            ("subscription", "With a decision for this subscription"),
+            ("outcome", "Whose latest decision is this"),
+            ("text", "Whose bytes hold this text"),
+            ("bodies", "1: with the events as they came in"),
+        ])
+        .refusals(&[404]),
+    get("/api/events/{event_id}", Call::Event, of::<shapes::Event>, "One event, with its body").refusals(&[404]),
+    get("/api/stream", Call::Stream, of::<String>, "What happens, as it happens: Server-Sent Events without an end")
+        .query(&[
+            ("subscription", "Only about this subscription; repeatable, as all of these"),
+            ("entity", "Only about this entity"),
+            ("action", "Only of this action"),
+            ("outcome", "Only what came to this"),
+        ]),
     post("/api/replay", Call::Replay, of::<shapes::Replay>, "Make new deliveries of past events")
         .body(of::<super::replay::Ask>).refusals(&[404]),
     post("/api/subscriptions", Call::Add, of::<shapes::Subscription>, "Write a new subscription into the config")

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Api, Reply, next_try};
-use crate::delivery::{Standing, Status};
+use crate::delivery::Standing;
 use crate::plan::{Planned, Reload, ReloadState};
 
 impl Api {
@@ -40,7 +40,7 @@ impl Api {
     pub(super) fn subscription(&self, planned: &Planned) -> Value {
         let standing = self.store.standing(planned.id).unwrap_or_default();
         let waiting = self.store.waiting(planned.id);
-        let disabled_reason = disabled_reason(planned, &standing);
+        let disabled_reason = planned.disabled_reason(&standing);
         let filters: Vec<_> = planned.meant.event_filters.iter().map(ToString::to_string).collect();
         json!({
             "name": planned.name(),
@@ -56,25 +56,14 @@ impl Api {
             "failed_attempts": standing.failed_attempts,
             "disabled_reason": disabled_reason,
             "disabled_at": standing.disabled.as_ref().map(|disabled| disabled.at),
-            "status_reason": self.status_reason(planned, &standing),
+            "status_reason": planned.status_reason(&standing),
             "validation_code_url": self.pinger.url_to_open(planned, &standing),
             "last_error": last_error(planned, &standing),
             "retry_at": next_try(&standing),
+            "faults": planned.meant.faults.as_ref().map(ToString::to_string),
             "url_callback": planned.meant.url_text,
             "event_filters": filters,
         })
-    }
-}
-
-impl Api {
-    /// Why its status is not simply enabled.
-    fn status_reason(&self, planned: &Planned, standing: &Standing) -> Option<String> {
-        match planned.status(standing) {
-            Status::Enabled => None,
-            Status::Pending => standing.pending.as_ref().map(|probe| probe.said.clone()),
-            Status::Disabled => disabled_reason(planned, standing).map(str::to_owned),
-            Status::NotValidated => Some(standing.validation.refusal(&planned.meant.url_text)),
-        }
     }
 }
 
@@ -83,13 +72,6 @@ fn last_error<'a>(planned: &Planned, standing: &'a Standing) -> Option<&'a Strin
     match &standing.pending {
         Some(probe) => Some(&probe.said),
         None => standing.validation.said.as_ref().filter(|_| !planned.validated(standing)),
-    }
-}
-
-fn disabled_reason<'a>(planned: &Planned, standing: &'a Standing) -> Option<&'a str> {
-    match &standing.disabled {
-        _ if !planned.meant.enabled => Some("disabled in the config file (`enabled = false`)"),
-        disabled => disabled.as_ref().map(|disabled| disabled.reason.as_str()),
     }
 }
 

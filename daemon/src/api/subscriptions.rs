@@ -12,6 +12,7 @@ use crate::config::ValidationMode;
 use crate::config::edit::{Edit, Field};
 use crate::deliver::rule;
 use crate::delivery::{Standing, SubscriptionId};
+use crate::feed::News;
 use crate::plan::Planned;
 use crate::sign::standard;
 use crate::store;
@@ -87,8 +88,15 @@ impl Api {
 
     /// Sends what waited: whatever failed before no longer counts.
     pub(super) async fn open(&self, id: SubscriptionId) -> Result<(), store::Error> {
-        self.store.set_standing(id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
+        let before = self.store.standing(id).unwrap_or_default();
+        let after =
+            self.store.set_standing(id, &|standing: &mut Standing| rule::open_lanes(standing)).await?;
         self.store.release_held(id).await?;
+        if let Some(planned) = self.plan().get(id)
+            && planned.status(&before) != planned.status(&after)
+        {
+            self.feed.tell(|| News::Standing(planned.stands(&after)));
+        }
         Ok(())
     }
 

@@ -140,7 +140,7 @@ impl Api {
         let ours = is_ours(&plan.config, workspace);
         let id = subscription.parse().ok().filter(|_| ours).map(SubscriptionId).ok_or_else(not_found)?;
         let planned = plan.get(id).map(Arc::as_ref);
-        match validate::confirm(&*self.store, id, planned, code).await.map_err(internal)? {
+        match validate::confirm(&*self.store, &self.feed, id, planned, code).await.map_err(internal)? {
             Some(true) => Ok(to_json(&"OK")),
             Some(false) => Err(Refused::ValidatedBefore(subscription.to_owned()).into()),
             None => Err(not_found().into()),

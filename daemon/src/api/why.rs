@@ -146,12 +146,5 @@ fn unmatched<'a>(past: &'a PastEvent, met: &'a RouteSummary) -> impl Iterator<It
 }
 
 fn unmatched_reason(route: &Route, past: &PastEvent) -> String {
-    format!(
-        "event_filters [\"{}\"] ({}:{}) do not match {}.{}",
-        route.event_filters.join("\", \""),
-        route.file.display(),
-        route.line,
-        past.event.entity,
-        past.event.action
-    )
+    route.mismatch(format_args!("{}.{}", past.event.entity, past.event.action))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap_complete::engine::ArgValueCompleter;
 
 use crate::cli::completions::names;
+use crate::feed::Interest;
 
 /// A subscription's name. Whether there is one of that name is for the daemon to say.
 pub fn name(text: &str) -> Result<String, String> {
@@ -16,6 +17,25 @@ pub fn name(text: &str) -> Result<String, String> {
 
 pub fn event_id(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| "an event_id is a whole number such as 4000000000000000017".to_owned())
+}
+
+/// One of Track's entities.
+pub fn entity(text: &str) -> Result<String, String> {
+    word("entity", text)
+}
+
+/// One of Track's actions.
+pub fn action(text: &str) -> Result<String, String> {
+    word("action", text)
+}
+
+/// An outcome as `why` words it.
+pub fn outcome(text: &str) -> Result<String, String> {
+    word("outcome", text)
+}
+
+fn word(kind: &str, text: &str) -> Result<String, String> {
+    Interest::default().add(kind, text).map(|()| text.to_owned())
 }
 
 /// How many of something.
@@ -36,6 +56,15 @@ pub fn rate(text: &str) -> Result<f64, String> {
 
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write it like 500ms, 90s, 1h or 2d".to_owned())
+}
+
+/// A moment of the past, as the text that was given: the daemon counts back from its own clock.
+pub fn past(text: &str) -> Result<String, String> {
+    match (duration(text), text.parse::<jiff::Timestamp>()) {
+        (Ok(Duration::ZERO), _) => Err("must be longer than nothing".to_owned()),
+        (Ok(_), _) | (_, Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write it like 90s, 1h or 2d, or as a time like 2025-09-10T08:00:00Z".to_owned()),
+    }
 }
 
 // What shells offer in the place of an argument.

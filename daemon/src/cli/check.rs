@@ -48,9 +48,7 @@ pub fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
 /// Compiles and tries out every plugin just as a load does, those of a config that is
 /// refused anyway included. What the daemon has compiled is taken over, but nothing is written.
 fn with_plugins(mut loaded: Loaded) -> Result<Loaded, Failure> {
-    let store = loaded.result.as_ref().map_or(&loaded.sound.store, |config| &config.store.path);
-    let cache = store.join(PLUGIN_CACHE);
-    let host = Host::new(cache.is_dir().then_some(&cache))?;
+    let host = host(&loaded)?;
     let problems = match &loaded.result {
         Ok(config) => Guests::load(config, &host, None).err().unwrap_or_default(),
         Err(_) => Guests::try_out(&loaded.sound, &host, None),
@@ -59,6 +57,13 @@ fn with_plugins(mut loaded: Loaded) -> Result<Loaded, Failure> {
         loaded.refuse(problems);
     }
     Ok(loaded)
+}
+
+/// Takes over what the daemon has compiled, and writes nothing.
+pub fn host(loaded: &Loaded) -> Result<Host, Failure> {
+    let store = loaded.result.as_ref().map_or(&loaded.sound.store, |config| &config.store.path);
+    let cache = store.join(PLUGIN_CACHE);
+    Ok(Host::new(cache.is_dir().then_some(&cache))?)
 }
 
 /// Shows errors and warnings with their lines, on stderr.

@@ -18,6 +18,10 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::cli::failure::Failure;
 use crate::runtime::Runtime;
 
+mod stream;
+
+pub use stream::{Events, Sent};
+
 pub const JSON: &str = "application/json";
 pub const NDJSON: &str = "application/x-ndjson";
 

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Align, Table};
 use crate::cli::reply::{StatusReply, Subscription};
-use crate::cli::status::{note, status_style};
+use crate::cli::status::{faults, note, status};
 
 /// List the subscriptions and which events they want
 #[derive(Debug, clap::Args)]
@@ -27,12 +27,12 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     if args.json {
         return output::document(&reply.json::<serde_json::Value>()?["subscriptions"]);
     }
-    let status: StatusReply = reply.json()?;
-    if status.subscriptions.is_empty() {
+    let reply: StatusReply = reply.json()?;
+    if reply.subscriptions.is_empty() {
         output::say("no subscriptions");
         return Ok(());
     }
-    output::facts(&render(&status.subscriptions, here, crate::clock::now()))
+    output::facts(&render(&reply.subscriptions, here, crate::clock::now()))
 }
 
 fn render(subscriptions: &[Subscription], here: &Invocation, now: Timestamp) -> String {
@@ -48,11 +48,11 @@ fn render(subscriptions: &[Subscription], here: &Invocation, now: Timestamp) -> 
         table.row(
             vec![
                 cell(&subscription.name),
-                (subscription.status.as_str().to_owned(), status_style(subscription.status)),
+                status(subscription),
                 cell(&subscription.event_filters.join(" ")),
                 cell(&subscription.url_callback),
             ],
-            note(subscription, here, now).into_iter().collect(),
+            note(subscription, here, now).into_iter().chain(faults(subscription)).collect(),
         );
     }
     table.render()

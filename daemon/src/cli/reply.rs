@@ -85,6 +85,7 @@ pub enum State {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Subscription {
     pub name: String,
+    pub subscription_id: Option<i64>,
     pub status: Status,
     pub pending: u64,
     /// Of these, held by a plugin's failure.
@@ -100,6 +101,8 @@ pub struct Subscription {
     /// When it is tried again, while it is pending.
     pub retry_at: Option<Timestamp>,
     pub disabled_reason: Option<String>,
+    /// What goes wrong on purpose, if anything does.
+    pub faults: Option<String>,
     /// Where it can be validated by hand.
     pub validation_code_url: Option<String>,
     pub url_callback: String,
@@ -232,6 +235,8 @@ pub struct Replay {
 #[derive(Debug, Deserialize)]
 pub struct Replayed {
     pub event_id: i64,
+    /// The event that was edited to make this one.
+    pub made_from: Option<i64>,
     pub subscription: String,
     pub outcome: Outcome,
     pub reason: Option<String>,

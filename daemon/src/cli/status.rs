@@ -111,13 +111,14 @@ fn subscriptions(all: &[Subscription], here: &Invocation, now: Timestamp) -> Str
         table.row(
             vec![
                 cell(subscription.name.clone()),
-                (subscription.status.as_str().to_owned(), status_style(subscription.status)),
+                status(subscription),
                 cell(subscription.pending.to_string()),
                 cell(subscription.delivered.to_string()),
                 cell(subscription.url_callback.clone()),
             ],
             note(subscription, here, now)
                 .into_iter()
+                .chain(faults(subscription))
                 .chain(held(subscription))
                 .chain(unreadable(subscription, here))
                 .collect(),
@@ -161,6 +162,23 @@ fn trouble(subscription: &Subscription, now: Timestamp) -> String {
         Some(next.unwrap_or_else(|| "it is tried again".to_owned())),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The status, and loudly if not everything that goes wrong does so by itself.
+pub fn status(subscription: &Subscription) -> (String, Style) {
+    let word = subscription.status.as_str();
+    match subscription.faults {
+        Some(_) => (format!("{word}, FAULTS INJECTED"), BAD),
+        None => (word.to_owned(), status_style(subscription.status)),
+    }
+}
+
+/// Which faults, and how they end.
+pub fn faults(subscription: &Subscription) -> Option<String> {
+    let faults = subscription.faults.as_ref()?;
+    Some(format!(
+        "faults are injected on purpose: {faults}; take its `faults` table out of the config to end it"
+    ))
 }
 
 fn held(subscription: &Subscription) -> Option<String> {

@@ -81,13 +81,18 @@ pub fn outcome_style(outcome: Outcome) -> Style {
 
 /// `delivered, 200 in 12 ms`: what an attempt came to.
 pub fn attempt_result(attempt: &Attempt) -> String {
-    let answer = match (&attempt.error, attempt.status) {
+    result(attempt.status, attempt.error.as_deref(), attempt.ms)
+}
+
+/// The same of what is known of one.
+pub fn result(status: Option<u16>, error: Option<&str>, ms: u64) -> String {
+    let answer = match (error, status) {
         (Some(error), Some(status)) if !error.contains(&status.to_string()) => format!("{status}, {error}"),
-        (Some(error), _) => error.clone(),
+        (Some(error), _) => error.to_owned(),
         (None, Some(status)) => status.to_string(),
         (None, None) => "no answer".to_owned(),
     };
-    format!("{} in {} ms", clean(&answer), attempt.ms)
+    format!("{} in {ms} ms", clean(&answer))
 }
 
 fn render(why: &Why, here: &Invocation, now: Timestamp) -> String {

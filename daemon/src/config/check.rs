@@ -17,6 +17,7 @@ use super::{Config, Secret, Sound, Subscription, Uses, Workspace};
 
 mod delivery;
 mod digest;
+mod faults;
 mod filters;
 mod headers;
 mod limits;

@@ -133,6 +133,7 @@ fn changed_keys(old: &Subscription, new: &Subscription) -> Vec<&'static str> {
         ("on_plugin_error", old.on_plugin_error == new.on_plugin_error),
         ("when_unreachable", old.when_unreachable == new.when_unreachable),
         ("headers", old.headers == new.headers),
+        ("faults", old.faults == new.faults),
     ])
 }
 

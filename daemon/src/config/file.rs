@@ -218,11 +218,45 @@ pub struct Subscription {
     /// How what is sent is signed; each scheme adds headers of its own.
     #[schemars(length(min = 1), extend("default" = ["track"]))]
     pub signatures: Key<Vec<At<SignatureScheme>>>,
+    /// Faults on purpose, for testing a receiver. What is delivered meets them as chance has it, and
+    /// the same events meet the same ones again.
+    pub faults: Key<Faults>,
+}
+
+/// Probabilities from 0 to 1, each for itself, decided anew for each attempt.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Faults")]
+pub struct Faults {
+    /// Another seed is another course of chance.
+    #[schemars(range(min = 0), extend("default" = 0))]
+    pub seed: Key<u64>,
+    /// Nothing is sent, and the delivery ends `dropped`.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0))]
+    pub drop: Key<f64>,
+    /// Sent after a wait of `delay_for`.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0))]
+    pub delay: Key<f64>,
+    /// How long a delay is, at most the subscription's `timeout`.
+    #[schemars(regex(pattern = pattern::DURATION), extend("default" = "1s"))]
+    pub delay_for: Key<String>,
+    /// Sent twice, byte for byte; the second answer counts.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0))]
+    pub duplicate: Key<f64>,
+    /// Held back until the next of its lane has gone, for 2 s at most.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0))]
+    pub reorder: Key<f64>,
+    /// Nothing is sent, and the attempt fails.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0))]
+    pub fail: Key<f64>,
+    /// Signed with another key.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0))]
+    pub bad_signature: Key<f64>,
 }
 
 /// Keys that make a subscription what it is and therefore have no default.
-pub const OWN_KEYS: [&str; 7] =
-    ["url_callback", "event_filters", "secret", "enabled", "user", "filter", "transform"];
+pub const OWN_KEYS: [&str; 8] =
+    ["url_callback", "event_filters", "secret", "enabled", "user", "filter", "transform", "faults"];
 
 /// One entry of a `filter` or `transform` list.
 #[derive(Default, Deserialize, JsonSchema)]

@@ -32,6 +32,7 @@ pub(crate) fn subscription(name: &str) -> Subscription {
         when_unreachable: WhenUnreachable::Count,
         signatures: vec![SignatureScheme::Track],
         headers: Vec::new(),
+        faults: None,
         digest: String::new(),
         place: Place::default(),
     }

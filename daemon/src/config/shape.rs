@@ -33,6 +33,8 @@ pub enum Shape {
         least: i64,
         most: i64,
     },
+    /// Whole or not; what it may be is said where it is read.
+    Number,
     Boolean,
     /// The first that takes the value's type.
     Either(Vec<Shape>),
@@ -69,6 +71,7 @@ impl Shape {
                 least: schema["minimum"].as_i64().unwrap_or(i64::MIN),
                 most: schema["maximum"].as_i64().unwrap_or(i64::MAX),
             },
+            Some("number") => Shape::Number,
             Some("boolean") => Shape::Boolean,
             _ => Shape::Anything,
         }
@@ -88,6 +91,7 @@ impl Shape {
             Shape::List { .. } => value.is_array(),
             Shape::Word(_) | Shape::Text { .. } => value.is_str(),
             Shape::Integer { .. } => value.is_integer(),
+            Shape::Number => value.is_float() || value.is_integer(),
             Shape::Boolean => value.is_bool(),
             Shape::Either(shapes) => shapes.iter().any(|shape| shape.takes(value)),
             Shape::Anything => true,
@@ -100,6 +104,7 @@ impl Shape {
             Shape::List { .. } => "a list".to_owned(),
             Shape::Word(_) | Shape::Text { .. } => "text".to_owned(),
             Shape::Integer { .. } => "a whole number".to_owned(),
+            Shape::Number => "a number".to_owned(),
             Shape::Boolean => "true or false".to_owned(),
             Shape::Either(shapes) => shapes.iter().map(Shape::said).collect::<Vec<_>>().join(" or "),
             Shape::Anything => "a value".to_owned(),

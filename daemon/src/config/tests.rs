@@ -91,7 +91,7 @@ fn every_default_that_the_reference_states_is_true() {
     // Each one alone, and a check that the comparison can fail.
     let stated: Vec<&str> =
         REFERENCE.lines().filter_map(uncommented).filter(|text| states_default(text)).collect();
-    assert_eq!(stated.len(), 23, "{stated:#?}");
+    assert_eq!(stated.len(), 24, "{stated:#?}");
     for line in &stated {
         assert_eq!(meant(folder.path(), &with_lines_uncommented(|text| text == *line)), plain, "{line}");
     }

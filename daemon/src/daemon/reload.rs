@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::load::{self, Loaded};
 use crate::config::{Config, Problem, Sound, diff};
 use crate::drill::{self, Point};
+use crate::feed::Feed;
 use crate::plan::{Guests, Plan, Planned, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::store::Store;
@@ -24,6 +25,7 @@ use crate::telemetry::Metrics;
 use fingerprint::Fingerprint;
 
 mod edit;
+mod news;
 pub(super) mod fingerprint;
 
 /// How often files are looked at until they are at rest: the finer, the less is waited beyond it.
@@ -44,6 +46,7 @@ pub(super) struct Reloader {
     pub(super) store: Arc<dyn Store>,
     pub(super) host: Arc<Host>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) feed: Feed,
     pub(super) plan: watch::Sender<Arc<Plan>>,
     pub(super) told: watch::Sender<Arc<Reload>>,
     pub(super) requests: mpsc::Receiver<Asked>,
@@ -109,6 +112,7 @@ impl Reloader {
     /// Loads the files, which looked like `before` a moment ago.
     async fn load(&mut self, before: Fingerprint, watcher: &mut FileWatcher) -> Arc<Reload> {
         let plan = Arc::clone(&self.plan.borrow());
+        let stood = news::standings(&self.feed, &plan, &*self.store);
         let reload = match self.read(before).await {
             Ok(loaded) => self.take(loaded, plan).await,
             Err(panic) => self.refused(
@@ -118,6 +122,8 @@ impl Reloader {
         };
         self.watch(watcher);
         self.tell(&reload);
+        news::tell(&self.feed, &reload, self.told.borrow().state);
+        news::tell_standings(&self.feed, stood.as_ref(), &self.plan.borrow(), &*self.store);
         self.told.send_replace(Arc::clone(&reload));
         reload
     }

@@ -70,7 +70,7 @@ fn target(planned: &Planned) -> Uri {
     planned.meant.url_callback.as_str().parse().expect("the config check has parsed this very URI")
 }
 
-fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
+pub(super) fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
     let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
     if let (Ok(name), Ok(value)) = (name, value) {
         headers.insert(name, value);

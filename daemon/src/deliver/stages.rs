@@ -11,9 +11,10 @@ use crate::delivery::Outcome;
 use crate::delivery::trace::Trace;
 use crate::drill::{self, Point};
 use crate::event::Event;
+use crate::feed::{About, Feed, Logged, News};
 use crate::plan::Planned;
-use crate::plugin::{Call, Entry, Failure, Input, Keep, Message, Reshape, Stage};
-use crate::store::{Lease, Next, PastEvent, Seq, Store};
+use crate::plugin::{Call, Entry, Failure, Input, Keep, Line, Message, Reshape, Stage};
+use crate::store::{Lease, Next, Seq, Store};
 use crate::telemetry::Metrics;
 
 /// Why a delivery does not go out this time.
@@ -23,7 +24,7 @@ pub enum Stop {
     Skipped(String),
     /// A plugin failed and `on_plugin_error = "hold"`.
     Held(String),
-    /// A plugin failed and `on_plugin_error = "drop"`.
+    /// A plugin failed and `on_plugin_error = "drop"`, or a fault was injected.
     Dropped(String),
 }
 
@@ -43,8 +44,8 @@ type Previous = Arc<dyn Fn() -> Option<Bytes> + Send + Sync>;
 
 /// The plugins of one subscription, about to be shown one event.
 pub struct Guests<'a> {
-    /// None: nothing is delivered, somebody only wants to know.
-    metrics: Option<&'a Metrics>,
+    /// Who is told. Nobody: nothing is delivered, somebody only wants to know.
+    told: Option<(&'a Metrics, &'a Feed)>,
     planned: &'a Planned,
     event: &'a Arc<Event>,
     previous: Previous,
@@ -55,22 +56,23 @@ impl<'a> Guests<'a> {
     pub fn of(
         store: &Arc<dyn Store>,
         metrics: &'a Metrics,
+        feed: &'a Feed,
         planned: &'a Planned,
         lease: &'a Lease,
         trace: &'a mut Trace,
     ) -> Guests<'a> {
         let previous = previous(store, lease.seq);
-        Guests { metrics: Some(metrics), planned, event: &lease.event, previous, trace }
+        Guests { told: Some((metrics, feed)), planned, event: &lease.event, previous, trace }
     }
 
     /// For a look at what they would say today of an event of the past.
     pub fn again(
         store: &Arc<dyn Store>,
         planned: &'a Planned,
-        past: &'a PastEvent,
+        (event, seq): (&'a Arc<Event>, Seq),
         trace: &'a mut Trace,
     ) -> Guests<'a> {
-        Guests { metrics: None, planned, event: &past.event, previous: previous(store, past.seq), trace }
+        Guests { told: None, planned, event, previous: previous(store, seq), trace }
     }
 
     pub async fn filter(&mut self, envelope: &Bytes) -> Result<(), Stop> {
@@ -106,6 +108,7 @@ impl<'a> Guests<'a> {
 
     /// Keeps what a call left behind.
     fn note<T>(&mut self, entry: &Entry, stage: Stage, call: Call<T>, word: Word<T>) -> Result<T, Failure> {
+        self.tell_log(entry.plugin(), &call.lines);
         let (called, answer) = record::called(entry.plugin(), stage, call, word);
         self.trace.plugins.push(called);
         answer
@@ -116,8 +119,24 @@ impl<'a> Guests<'a> {
         Input { event, json: json.clone(), previous }
     }
 
+    /// For who listens just now.
+    fn tell_log(&self, plugin: &str, lines: &[Line]) {
+        let Some((_, feed)) = self.told else { return };
+        for Line { level, text } in lines {
+            feed.tell(|| {
+                News::Log(Logged {
+                    about: About::of(self.event),
+                    subscription: self.planned.name().to_owned(),
+                    plugin: plugin.to_owned(),
+                    level: level.as_str().into(),
+                    text: text.clone(),
+                })
+            });
+        }
+    }
+
     fn failed(&self, plugin: &str, Failure(said): Failure) -> Result<(), Stop> {
-        if let Some(metrics) = self.metrics {
+        if let Some((metrics, _)) = self.told {
             metrics.plugin_failed(plugin);
         }
         match self.planned.meant.on_plugin_error {

@@ -1,10 +1,12 @@
-//! What the log says of deliveries: each one at debug, and at warn or info what somebody
-//! has to know about.
+//! What the log and the feed say of deliveries. The log has each one at debug, and at warn or
+//! info what somebody has to know about; the feed has all of them, for who listens.
 
 use super::outgoing::Sent;
 use super::stages::Stop;
-use crate::delivery::{Outcome, Standing};
-use crate::event::EventId;
+use crate::clock::Now;
+use crate::delivery::{Attempt, Outcome, Standing};
+use crate::event::{Event, EventId};
+use crate::feed::{About, Attempted, Decided, Feed, News};
 use crate::plan::Planned;
 use crate::store::Next;
 use crate::telemetry::shell::quoted;
@@ -12,7 +14,9 @@ use crate::telemetry::shell::quoted;
 /// What came of a delivery, and how the subscription stood before and after.
 pub(super) struct Told<'a> {
     pub(super) planned: &'a Planned,
-    pub(super) event: EventId,
+    pub(super) event: &'a Event,
+    pub(super) replay: bool,
+    pub(super) attempt: Option<&'a Attempt>,
     pub(super) carried: &'a Result<Sent, Stop>,
     pub(super) next: &'a Next,
     pub(super) before: &'a Standing,
@@ -20,7 +24,7 @@ pub(super) struct Told<'a> {
 }
 
 pub(super) fn tell(told: &Told<'_>) {
-    let (name, event) = (told.planned.name(), told.event);
+    let (name, event) = (told.planned.name(), told.event.id);
     match told.carried {
         Ok(sent) => sent_out(told, sent),
         Err(Stop::Skipped(reason)) => {
@@ -28,14 +32,14 @@ pub(super) fn tell(told: &Told<'_>) {
         }
         Err(Stop::Held(reason) | Stop::Dropped(reason)) => {
             let outcome = told.next.outcome.as_str();
-            tracing::warn!(subscription.name = name, event.id = %event, outcome, reason, "a plugin failed");
+            tracing::warn!(subscription.name = name, event.id = %event, outcome, reason, "not sent");
         }
     }
     standing_changed(told);
 }
 
 fn sent_out(told: &Told<'_>, sent: &Sent) {
-    let (name, event) = (told.planned.name(), told.event);
+    let (name, event) = (told.planned.name(), told.event.id);
     let said = sent.error().unwrap_or_default();
     match told.next.outcome {
         Outcome::Delivered => {
@@ -52,8 +56,8 @@ fn sent_out(told: &Told<'_>, sent: &Sent) {
 }
 
 fn standing_changed(told: &Told<'_>) {
-    let Told { planned, event, before, after, .. } = told;
-    let name = planned.name();
+    let Told { planned, before, after, .. } = told;
+    let (name, event): (_, EventId) = (planned.name(), told.event.id);
     match (&before.disabled, &after.disabled) {
         (None, Some(disabled)) => tracing::warn!(
             subscription.name = name,
@@ -69,5 +73,49 @@ fn standing_changed(told: &Told<'_>) {
             tracing::info!(subscription.name = name, "answers again; what waited goes out");
         }
         _ => {}
+    }
+}
+
+/// What the feed tells of an attempt, if somebody listens and it is one: its trace stays out.
+pub(super) fn brief(feed: &Feed, attempt: &Attempt) -> Option<Attempt> {
+    let Attempt { n, at, status, ref error, ms, .. } = *attempt;
+    let brief = || Attempt { n, at, status, error: error.clone(), ms, trace: None };
+    (attempt.counts() && feed.is_heard()).then(brief)
+}
+
+/// The same as news. A look at a callback that is not there is neither attempt nor decision.
+pub(super) fn tell_feed(feed: &Feed, told: &Told<'_>, now: &Now) {
+    match told.attempt {
+        Some(attempt) => feed.tell(|| News::Attempt(attempted(told, attempt, now))),
+        None if told.carried.is_err() => feed.tell(|| News::Decision(decided(told))),
+        None => {}
+    }
+    if told.planned.status(told.before) != told.planned.status(told.after) {
+        feed.tell(|| News::Standing(told.planned.stands(told.after)));
+    }
+}
+
+fn attempted(told: &Told<'_>, attempt: &Attempt, now: &Now) -> Attempted {
+    let waits = told.after.pending.as_ref().filter(|_| told.next.outcome == Outcome::Pending);
+    Attempted {
+        about: About::of(told.event),
+        subscription: told.planned.name().to_owned(),
+        outcome: told.next.outcome,
+        replay: told.replay,
+        n: attempt.n,
+        status: attempt.status,
+        error: attempt.error.clone(),
+        ms: attempt.ms,
+        next_try: waits.map(|probe| probe.due.on_the_wall(now)),
+    }
+}
+
+fn decided(told: &Told<'_>) -> Decided {
+    Decided {
+        about: About::of(told.event),
+        subscription: told.planned.name().to_owned(),
+        outcome: told.next.outcome,
+        reason: told.next.reason.clone(),
+        replay: told.replay,
     }
 }

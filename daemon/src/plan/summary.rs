@@ -44,6 +44,12 @@ impl Route {
         }
     }
 
+    /// Why an event of this kind does not match, where it does not.
+    pub fn mismatch(&self, kind: impl std::fmt::Display) -> String {
+        let filters = self.event_filters.join("\", \"");
+        format!("event_filters [\"{filters}\"] ({}:{}) do not match {kind}", self.file.display(), self.line)
+    }
+
     /// The first of its event filters that matches.
     pub fn matching(&self, entity: Entity, action: Action) -> Option<&str> {
         let fits = |wanted: &str, word: &str| wanted == "*" || wanted == word;

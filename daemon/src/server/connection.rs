@@ -99,9 +99,12 @@ impl Connections {
             let _place = place;
             let io = TokioIo::new(Heard::new(stream, Arc::clone(&patience)));
             let answer = service_fn(|request: Request<Incoming>| {
-                let (service, busy) = (Arc::clone(&service), patience.begin());
+                let (service, mut busy) = (Arc::clone(&service), patience.begin());
                 async move {
                     let answer = service.answer(peer, request).await?;
+                    if matches!(answer.body(), Body::Stream(_)) {
+                        busy.streams();
+                    }
                     Ok::<_, Infallible>(answer.map(|body| Kept { body, _busy: busy }))
                 }
             });
@@ -115,6 +118,7 @@ impl Connections {
                     tokio::select! { biased;
                         ended = connection.as_mut() => Some(ended),
                         () = patience.run_out() => None,
+                        () = patience.only_streams_are_left() => None,
                         () = cut.cancelled() => None,
                     }
                 }

@@ -6,11 +6,16 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Limits;
+
+/// How long a stream that has ended may take to be read: what is on its way to a reader that
+/// reads at all is there within it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What one connection is doing.
 pub(super) struct Patience {
@@ -20,6 +25,8 @@ pub(super) struct Patience {
 
 struct Doing {
     requests: usize,
+    /// Of these, answered by streams.
+    streams: usize,
     /// Bytes came that are not a request yet.
     speaking: bool,
     since: Instant,
@@ -28,7 +35,7 @@ struct Doing {
 impl Patience {
     /// A new connection is expected to speak at once.
     pub(super) fn new(limits: Limits) -> Arc<Patience> {
-        let doing = Doing { requests: 0, speaking: true, since: Instant::now() };
+        let doing = Doing { requests: 0, streams: 0, speaking: true, since: Instant::now() };
         Arc::new(Patience { doing: Mutex::new(doing), limits })
     }
 
@@ -37,7 +44,7 @@ impl Patience {
         let mut doing = self.doing();
         doing.requests += 1;
         doing.speaking = false;
-        Busy(Arc::clone(self))
+        Busy { patience: Arc::clone(self), streams: false }
     }
 
     /// Returns when it lasted too long. To be polled after the connection itself, by the
@@ -59,6 +66,18 @@ impl Patience {
             }
         })
         .await;
+    }
+
+    /// At the stop: returns when nothing is in progress but streams, whose reader does not take
+    /// even their end. Such a one must not hold up the daemon.
+    pub(super) async fn only_streams_are_left(&self) {
+        loop {
+            sleep(LAST_WORDS).await;
+            let doing = self.doing();
+            if doing.streams > 0 && doing.streams == doing.requests {
+                return;
+            }
+        }
     }
 
     fn deadline(&self) -> Instant {
@@ -85,12 +104,25 @@ impl Patience {
 }
 
 /// A request in progress, until its answer's last byte is handed over.
-pub(super) struct Busy(Arc<Patience>);
+pub(super) struct Busy {
+    patience: Arc<Patience>,
+    streams: bool,
+}
+
+impl Busy {
+    /// Its answer ends when the daemon does, if not before.
+    pub(super) fn streams(&mut self) {
+        if !std::mem::replace(&mut self.streams, true) {
+            self.patience.doing().streams += 1;
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut doing = self.0.doing();
+        let mut doing = self.patience.doing();
         doing.requests -= 1;
+        doing.streams -= usize::from(self.streams);
         doing.since = Instant::now();
     }
 }

@@ -19,7 +19,9 @@ use crate::config::{
 };
 use crate::delivery::{Attempt, DeliveryId, Lane, Outcome, Standing, SubscriptionId};
 use crate::event::{Entity, EventId};
+use crate::feed::Feed;
 use crate::plan::{Guests, Plan};
+use crate::store::find::Find;
 use crate::store::{
     Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
     Seq, Store, Take, Verdict, Waiting,
@@ -141,6 +143,9 @@ impl Store for FakeStore {
     async fn page(&self, _: Option<Seq>, _: usize) -> Result<Page> {
         panic!("{NOT_ASKED}")
     }
+    async fn find(&self, _: &Find, _: Option<Seq>, _: usize) -> Result<Page> {
+        panic!("{NOT_ASKED}")
+    }
     async fn queued(&self, _: SubscriptionId, _: Timestamp, _: Range<usize>) -> Result<Queued> {
         panic!("{NOT_ASKED}")
     }
@@ -180,7 +185,8 @@ impl Rig {
         let store = Arc::new(FakeStore::default());
         let metrics = Arc::new(Metrics::new());
         let (_, plan) = watch::channel(Arc::new(plan()));
-        let source = Source::new(Arc::clone(&store) as Arc<dyn Store>, plan, Arc::clone(&metrics), limits);
+        let kept = Arc::clone(&store) as Arc<dyn Store>;
+        let source = Source::new(kept, plan, Arc::clone(&metrics), Feed::default(), limits);
         Rig { source: Arc::new(source), store, metrics }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::board::Board;
 use super::event_ids::{self, EventIds};
+use super::find::Find;
 use super::lanes::Budget;
 use super::{
     Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
@@ -289,6 +290,10 @@ impl Store for MemoryStore {
 
     async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page> {
         Ok(self.lock().ledger.page(before, limit))
+    }
+
+    async fn find(&self, find: &Find, before: Option<Seq>, limit: usize) -> Result<Page> {
+        Ok(self.lock().ledger.find_past(find, before, limit))
     }
 
     async fn queued(

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::board::Settled;
 use super::event_ids::EventIds;
+use super::find::Find;
 use super::lanes::{Budget, nanoseconds};
 use super::{
     Arrival, Change, Changes, Enrolled, Error, Lease, Page, Past, PastEvent, Queued, Receipt, Result, Routed,
@@ -281,6 +282,13 @@ impl Store for SqliteStore {
 
     async fn page(&self, before: Option<Seq>, limit: usize) -> Result<Page> {
         self.history(move |connection, is_held| history::page(connection, before, limit, is_held)).await
+    }
+
+    async fn find(&self, find: &Find, before: Option<Seq>, limit: usize) -> Result<Page> {
+        let (find, before) = (find.clone(), before.unwrap_or(Seq(i64::MAX)));
+        let first = find.since.map(|since| self.shared.read_index().first_since(nanoseconds(since)));
+        let among = first.unwrap_or(Seq(i64::MIN))..before;
+        self.history(move |connection, is_held| history::find(connection, &find, among, limit, is_held)).await
     }
 
     async fn queued(

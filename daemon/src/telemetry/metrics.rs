@@ -63,6 +63,12 @@ struct ByAttempt {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByFault {
+    subscription: String,
+    fault: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByStatus {
     subscription: String,
     status: &'static str,
@@ -101,6 +107,7 @@ pub struct Metrics {
     attempts: Family<ByAttempt, Counter>,
     attempt_seconds: Family<BySubscription, Histogram, AttemptHistogram>,
     plugin_failures: Family<ByPlugin, Counter>,
+    faults: Family<ByFault, Counter>,
     pending: Family<BySubscription, Gauge>,
     held: Family<BySubscription, Gauge>,
     status: Family<ByStatus, Gauge>,
@@ -127,6 +134,7 @@ impl Metrics {
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(AttemptHistogram),
             plugin_failures: Family::default(),
+            faults: Family::default(),
             pending: Family::default(),
             held: Family::default(),
             status: Family::default(),
@@ -151,6 +159,7 @@ impl Metrics {
         let seconds = self.attempt_seconds.clone();
         to.register("attempt_duration_seconds", "How long attempts took", seconds);
         to.register("plugin_failures", "Traps, limits hit and errors", self.plugin_failures.clone());
+        to.register("faults_injected", "Faults that were injected on purpose", self.faults.clone());
         to.register(
             "deliveries_pending",
             "Deliveries not yet ended, held ones included",
@@ -199,6 +208,11 @@ impl Metrics {
 
     pub fn plugin_failed(&self, plugin: &str) {
         self.plugin_failures.get_or_create(&ByPlugin { plugin: plugin.to_owned() }).inc();
+    }
+
+    /// An attempt met a fault of its subscription's `faults` table.
+    pub fn fault_injected(&self, subscription: &str, fault: &'static str) {
+        self.faults.get_or_create(&ByFault { subscription: subscription.to_owned(), fault }).inc();
     }
 
     /// The config was loaded and is in force, or was refused and the last good one stays.
@@ -253,6 +267,7 @@ mod tests {
         metrics.delivery_ended("slack", "delivered");
         metrics.attempt_made("slack", "ok", Duration::from_millis(3));
         metrics.plugin_failed("match");
+        metrics.fault_injected("slack", "drop");
         metrics.config_loaded(false);
         metrics.store_failed("busy");
         metrics
@@ -276,6 +291,7 @@ mod tests {
             r#"trackrelay_attempts_total{subscription="slack",result="ok"} 1"#,
             r#"trackrelay_attempt_duration_seconds_bucket{le="0.005",subscription="slack"} 1"#,
             r#"trackrelay_plugin_failures_total{plugin="match"} 1"#,
+            r#"trackrelay_faults_injected_total{subscription="slack",fault="drop"} 1"#,
             r#"trackrelay_deliveries_pending{subscription="slack"} 7"#,
             r#"trackrelay_deliveries_held{subscription="slack"} 0"#,
             r#"trackrelay_subscription_status{subscription="slack",status="disabled",reason="failures"} 1"#,
@@ -311,6 +327,6 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# TYPE trackrelay_")?.split(' ').next())
             .collect();
         assert_eq!(documented, exported);
-        assert_eq!(exported.len(), 15);
+        assert_eq!(exported.len(), 16);
     }
 }

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::deliver::client::{Answered, Client, SendError};
 use crate::deliver::{envelope, outgoing};
 use crate::delivery::{Standing, SubscriptionId, Validation};
+use crate::feed::{Feed, News};
 use crate::plan::Planned;
 use crate::plugin::Message;
 use crate::store::{Error, Store};
@@ -26,6 +27,7 @@ const FIRST: Duration = Duration::from_secs(3);
 pub struct Pinger {
     store: Arc<dyn Store>,
     client: Client,
+    feed: Feed,
     /// `http://<tcp as bound>/webhooks/api/v1/validate`
     validate_url: Arc<str>,
     /// Told whenever a PING is over and written down.
@@ -63,9 +65,9 @@ pub(super) fn met(answered: &Result<StatusCode, SendError>) -> String {
 }
 
 impl Pinger {
-    pub fn new(store: Arc<dyn Store>, client: Client, bound: std::net::SocketAddr) -> Pinger {
+    pub fn new(store: Arc<dyn Store>, client: Client, feed: Feed, bound: std::net::SocketAddr) -> Pinger {
         let validate_url = format!("http://{bound}/webhooks/api/v1/validate").into();
-        Pinger { store, client, validate_url, over: Arc::default() }
+        Pinger { store, client, feed, validate_url, over: Arc::default() }
     }
 
     pub fn store(&self) -> &dyn Store {
@@ -136,7 +138,9 @@ impl Pinger {
         let echoed = code.is_some_and(|code| answered.as_ref().is_ok_and(|answer| echoes(answer, code)));
         let answered = answered.map(|answer| answer.status);
         if echoed {
-            mark_validated(&*self.store, planned.id, planned.name(), &planned.meant.url_text).await?;
+            let url = &planned.meant.url_text;
+            let now = mark_validated(&*self.store, planned.id, planned.name(), url).await?;
+            self.feed.tell(|| News::Standing(planned.stands(&now)));
         } else {
             self.mark_asked(planned, met(&answered)).await?;
         }

@@ -104,6 +104,8 @@ pub(in crate::api) struct Subscription {
     retry_at: Option<Moment>,
     url_callback: String,
     event_filters: Vec<String>,
+    /// Faults on purpose, in words.
+    faults: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -256,6 +258,45 @@ struct Newest {
 }
 
 #[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::api) struct Events {
+    events: Vec<Event>,
+    /// Pass as `before` to go on.
+    next: Option<i64>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in crate::api) struct Event {
+    event_id: i64,
+    entity: String,
+    action: String,
+    created_at: String,
+    creator_id: i64,
+    arrived_at: Moment,
+    /// The event whose body was edited to make this one, for a replay.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    made_from: Option<i64>,
+    decisions: Vec<Latest>,
+    /// Byte for byte as it came in.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    event: Option<serde_json::Value>,
+}
+
+/// The latest decision for one subscription.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Latest {
+    subscription: String,
+    outcome: Outcome,
+    reason: Option<String>,
+    at: Moment,
+    attempts_made: u64,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    replay: Option<bool>,
+}
+
+#[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 enum Outcome {
     Delivered,
@@ -289,6 +330,9 @@ struct Replayed {
     subscription: String,
     outcome: Outcome,
     reason: Option<String>,
+    /// The event whose body was edited to make this one.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    made_from: Option<i64>,
 }
 
 #[derive(JsonSchema)]

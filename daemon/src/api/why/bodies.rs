@@ -41,7 +41,7 @@ impl Api {
     async fn bodies(&self, tried: &Attempt, past: &PastEvent, planned: &Planned, room: &mut usize) -> Value {
         let before = envelope::build(&past.event, planned.id, &planned.meant.url_text, tried.at);
         let mut trace = Trace::default();
-        let mut guests = Guests::again(&self.store, planned, past, &mut trace);
+        let mut guests = Guests::again(&self.store, planned, (&past.event, past.seq), &mut trace);
         let Ok(message) = guests.transform(before.clone()).await else {
             return without("its transforms make no body of it today");
         };

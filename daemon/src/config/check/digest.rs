@@ -36,6 +36,7 @@ fn stated(written: &file::Subscription, meant: &Subscription) -> Map<String, Val
         when_unreachable,
         headers,
         signatures,
+        faults,
     } = written;
     let filters = meant.event_filters.iter().map(ToString::to_string);
     [
@@ -56,6 +57,7 @@ fn stated(written: &file::Subscription, meant: &Subscription) -> Map<String, Val
         stating("when_unreachable", when_unreachable, || json!(format!("{:?}", meant.when_unreachable))),
         stating("headers", headers, || sorted(&meant.headers)),
         stating("signatures", signatures, || meant.signatures.iter().copied().map(signature).collect()),
+        stating("faults", faults, || json!(meant.faults.as_ref().map(ToString::to_string))),
     ]
     .into_iter()
     .flatten()

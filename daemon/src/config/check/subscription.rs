@@ -3,7 +3,9 @@
 use ::url::Url;
 
 use super::delivery::Delivery;
-use super::{Names, Notes, Pen, World, Written, digest, filters, in_order, owner, plugins, secrets, url};
+use super::{
+    Names, Notes, Pen, World, Written, digest, faults, filters, in_order, owner, plugins, secrets, url,
+};
 use crate::config::file::{self, At};
 use crate::config::problem::Flaw;
 use crate::config::{Secret, SignatureScheme, Subscription, User, Uses};
@@ -53,6 +55,7 @@ fn subscription(
     let filter = plugins::uses(pen, &table.filter, around.names);
     let transform = plugins::uses(pen, &table.transform, around.names);
     let delivery = around.defaults.overridden(pen, table);
+    let faults = faults::faults(pen, name, table, &delivery);
     if let Some(at) = table.secret.get().filter(|_| is_garbled(secret.as_ref(), &delivery)) {
         let message = "`secret` begins with `whsec_`, and what follows is not base64".to_owned();
         let hint = "Standard Webhooks takes it for an encoded key; correct it, or begin it otherwise";
@@ -81,6 +84,7 @@ fn subscription(
         when_unreachable: delivery.when_unreachable,
         headers: delivery.headers,
         signatures: delivery.signatures,
+        faults,
         digest: String::new(),
         place: pen.place(&name.span),
     };

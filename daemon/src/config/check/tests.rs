@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::config::load::{Loaded, load};
 use crate::config::problem::render::Renderer;
 
+mod faults;
 mod keys;
 mod meant;
 mod schema;

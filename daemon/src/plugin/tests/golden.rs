@@ -103,7 +103,12 @@ fn the_readme_s_configs_are_accepted() {
             [(table.get("filter"), Stage::Filter), (table.get("transform"), Stage::Transform)]
         }) {
             for used in table.and_then(toml::Value::as_array).into_iter().flatten() {
-                let plugin = shipped(&host, used["plugin"].as_str().unwrap());
+                let name = used["plugin"].as_str().unwrap();
+                // The reader's own is made on the way.
+                if name == "long-only" {
+                    continue;
+                }
+                let plugin = shipped(&host, name);
                 plugin.entry("readme", stage, &serde_json::to_value(&used["config"]).unwrap()).unwrap();
                 tried += 1;
             }

@@ -1,10 +1,14 @@
 //! What is known of the past, replays, and the end of it.
 
 use super::*;
+use crate::event::Entity;
+use crate::store::find::Find;
 
 every_store! {
     every_decision_is_recorded
     pages_go_back_from_the_newest
+    a_search_finds_what_fits_newest_first
+    a_search_looks_at_a_part_and_says_where_to_go_on
     what_was_queued_for_one_is_found_newest_first
     the_past_is_found_by_what_became_of_it
     a_replay_is_a_new_delivery
@@ -54,6 +58,77 @@ async fn pages_go_back_from_the_newest<S: Subject>() {
     let asked = [seqs[4], Seq(i64::MAX), seqs[0]];
     let events = subject.store().events(&asked).await.unwrap();
     assert_eq!(events.iter().map(|past| past.event.id.0).collect::<Vec<_>>(), [1, 5]);
+}
+
+/// Events that fit, as many as come at once.
+async fn found(subject: &impl Subject, find: &Find) -> Vec<i64> {
+    let page = subject.store().find(find, None, 100).await.unwrap();
+    assert_eq!(page.next, None);
+    page.events.iter().map(|past| past.event.id.0).collect()
+}
+
+async fn a_search_finds_what_fits_newest_first<S: Subject>() {
+    let (subject, one) = with_one::<S>().await;
+    let two = enroll(&subject, "two").await;
+    append(&subject, tag(1, 71, 1), one).await;
+    append(&subject, tag_event(2, 72, 2, Action::Created), two).await;
+    append(&subject, tag(3, 73, 3), one).await;
+    let skipped = vec![routed(one, Outcome::SkippedDisabled), wanted(two)];
+    subject.store().append(vec![arrival(tag(4, 74, 4), skipped)]).await.unwrap();
+    let lease = claim(&subject, one, Take::Heads(1)).await.remove(0);
+    settle(&subject, lease, Outcome::Failed).await;
+    let again = why(&subject, 4).await.seq;
+    let replayed = subject.store().replay(vec![(again, wanted(one))], at(9)).await.unwrap();
+    let lease = claim(&subject, one, Take::Only(replayed[0])).await.remove(0);
+    settle(&subject, lease, Outcome::Delivered).await;
+    let subject = subject.reopen().await;
+
+    let all = Find::default;
+    let table = [
+        (all(), vec![4, 3, 2, 1]),
+        (Find { action: Some(Action::Created), ..all() }, vec![2]),
+        (Find { entity: Some(Entity::Client), ..all() }, vec![]),
+        (Find { since: Some(at(2)), until: Some(at(4)), ..all() }, vec![3, 2]),
+        (Find { subscription: Some(one), ..all() }, vec![4, 3, 1]),
+        (Find { outcome: Some(Outcome::Failed), ..all() }, vec![1]),
+        (Find { outcome: Some(Outcome::Pending), ..all() }, vec![4, 3, 2]),
+        (Find { outcome: Some(Outcome::Pending), subscription: Some(one), ..all() }, vec![3]),
+        // Its replay counts, not what came before.
+        (Find { outcome: Some(Outcome::SkippedDisabled), ..all() }, vec![]),
+        (Find { outcome: Some(Outcome::Delivered), ..all() }, vec![4]),
+        (Find { text: Some(r#""id":73"#.to_owned()), ..all() }, vec![3]),
+        (Find { text: Some("\u{e4}".to_owned()), ..all() }, vec![]),
+    ];
+    for (find, wanted) in table {
+        assert_eq!(found(&subject, &find).await, wanted, "{find:?}");
+    }
+}
+
+/// What is sought stands behind more than one search looks at.
+async fn a_search_looks_at_a_part_and_says_where_to_go_on<S: Subject>() {
+    let (subject, one) = with_one::<S>().await;
+    append(&subject, tag(1, 70, 1), one).await;
+    let padding = "x".repeat(900 << 10);
+    for id in 2..=125 {
+        let received =
+            format!(r#"{{"metadata":{{"action":"updated","model":"tag"}},"payload":{{"a":"{padding}"}}}}"#);
+        let event = read::restore(EventId(id), "2026-01-02T03:04:05Z", 5, Bytes::from(received)).unwrap();
+        subject.store().append(vec![arrival(event, vec![])]).await.unwrap();
+    }
+    let find = Find { text: Some(r#""tag_id":70"#.to_owned()), ..Find::default() };
+    let (mut before, mut pages, mut found) = (None, 0, Vec::new());
+    loop {
+        let page = subject.store().find(&find, before, 10).await.unwrap();
+        pages += 1;
+        found.extend(page.events.iter().map(|past| past.event.id.0));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found, pages), (vec![1], 2));
+    let page = subject.store().find(&Find::default(), None, 100).await.unwrap();
+    assert_eq!((page.events.len(), page.next.is_some()), (10, true), "an answer has a size");
 }
 
 async fn what_was_queued_for_one_is_found_newest_first<S: Subject>() {

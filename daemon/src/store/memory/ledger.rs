@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::delivery::{self, Attempt, Decision, DeliveryId, Lane, Outcome, SubscriptionId};
 use crate::event::{Action, Entity, Event, EventId};
+use crate::store::find::{Effort, Find};
 use crate::store::lanes::{Entry, Place, Waiters};
 use crate::store::{LOOKED_AT, Lease, Next, Page, Past, PastEvent, Queued, Routed, Seq};
 
@@ -160,6 +161,30 @@ impl Ledger {
             newest_first.by_ref().take(limit).map(|(_, kept)| kept.past.clone()).collect();
         let next = newest_first.next().and_then(|_| events.last().map(|event| event.seq));
         Page { events, next }
+    }
+
+    pub(super) fn find_past(&self, find: &Find, before: Option<Seq>, limit: usize) -> Page {
+        let (mut page, mut effort) = (Page::default(), Effort::default());
+        let mut last = None;
+        for (seq, Kept { past, .. }) in self.events.range(..before.unwrap_or(Seq(i64::MAX))).rev() {
+            if page.events.len() == limit || effort.is_spent() {
+                page.next = last;
+                break;
+            }
+            last = Some(*seq);
+            effort.row();
+            let event = &past.event;
+            if !find.fits(event.entity, event.action, past.arrived_at) {
+                continue;
+            }
+            effort.body(event.received.len());
+            if find.is_in(&event.received) && find.fits_decisions(&past.decisions) {
+                effort.whole(past);
+                effort.found(past);
+                page.events.push(past.clone());
+            }
+        }
+        page
     }
 
     pub(super) fn queued(

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{read, record};
 use crate::delivery::{Decision, DeliveryId, Lane, Outcome, SubscriptionId};
+use crate::store::find::{Effort, Find};
 use crate::store::lanes::Place;
 use crate::store::{LOOKED_AT, Page, Past, PastEvent, Queued, Routed, Seq};
 
@@ -38,6 +39,53 @@ pub(super) fn page(
         page.events.push(event);
     }
     Ok(page)
+}
+
+/// `among`: no event outside of it can belong.
+pub(super) fn find(
+    connection: &Connection,
+    find: &Find,
+    among: Range<Seq>,
+    limit: usize,
+    is_held: IsHeld<'_>,
+) -> rusqlite::Result<Page> {
+    let mut rows = connection.prepare_cached(
+        "SELECT seq, entity, action, arrived_at, received FROM events \
+         WHERE seq >= ?1 AND seq < ?2 ORDER BY seq DESC",
+    )?;
+    let mut rows = rows.query([among.start.0, among.end.0])?;
+    let (mut page, mut effort, mut last) = (Page::default(), Effort::default(), None);
+    while let Some(row) = rows.next()? {
+        if page.events.len() == limit || effort.is_spent() {
+            page.next = last;
+            break;
+        }
+        let seq = Seq(row.get(0)?);
+        last = Some(seq);
+        if row_fits(find, row, &mut effort)? {
+            let past = past_event(connection, seq, is_held)?;
+            past.iter().for_each(|past| effort.whole(past));
+            let past = past.filter(|past| find.fits_decisions(&past.decisions));
+            past.iter().for_each(|past| effort.found(past));
+            page.events.extend(past);
+        }
+    }
+    Ok(page)
+}
+
+/// Whether the event fits, as far as its row says. Its body is read only if it is searched.
+fn row_fits(find: &Find, row: &Row<'_>, effort: &mut Effort) -> rusqlite::Result<bool> {
+    effort.row();
+    let (entity, action) = (read::entity(row, 1)?, read::action(row, 2)?);
+    if !find.fits(entity, action, record::moment(row.get(3)?)) {
+        return Ok(false);
+    }
+    if find.text.is_none() {
+        return Ok(true);
+    }
+    let received = row.get_ref(4)?.as_blob()?;
+    effort.body(received.len());
+    Ok(find.is_in(received))
 }
 
 /// `first`: no event before it can belong. Bodies are read of the part alone.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::record;
 use crate::delivery::{DeliveryId, Lane, SubscriptionId};
-use crate::event::{Entity, Event, EventId, read};
+use crate::event::{Action, Entity, Event, EventId, read};
 use crate::store::Seq;
 use crate::store::lanes::{Entry, Place, Waiters};
 
@@ -161,6 +161,11 @@ pub(super) fn restore(row: &Row<'_>, first: usize) -> rusqlite::Result<Arc<Event
 pub(super) fn entity(row: &Row<'_>, column: usize) -> rusqlite::Result<Entity> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|_| record::unreadable(format!("there is no entity `{text}`")))
+}
+
+pub(super) fn action(row: &Row<'_>, column: usize) -> rusqlite::Result<Action> {
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|_| record::unreadable(format!("there is no action `{text}`")))
 }
 
 /// The event that a first delivery belongs to: their ids ascend together.
