@@ -157,6 +157,21 @@ fn a_plugin_is_shown_events_and_says_what_it_makes_of_them() {
 }
 
 #[test]
+fn a_plugin_is_shown_what_the_daemon_had_last() {
+    let relay = Relay::start("");
+    for (id, seconds) in [(100, 60), (101, 600), (102, 3600)] {
+        relay.send(&event("time_entry.updated", id).with("duration", seconds));
+    }
+    let file = repository("plugins/match.wasm");
+    let words = ["plugin", "test", file.to_str().unwrap(), "--last", "2", "--json"];
+    let told = relay.cli(&[&words[..], &AN_HOUR].concat());
+    assert_eq!(told.code, 0, "{told:?}");
+    let verdicts: Vec<_> =
+        lines(&told).iter().map(|it| (it["event_id"].clone(), it["verdict"].clone())).collect();
+    assert_eq!(verdicts, [(json!(101), json!("skip")), (json!(102), json!("deliver"))]);
+}
+
+#[test]
 fn answers_are_kept_and_compared() {
     let bench = Bench::new();
     let expect =

@@ -58,28 +58,9 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     match args.action {
         Action::New(args) => new::run(args),
         Action::Build(args) => build::run(args),
-        Action::Test(args) => {
-            refuse_config(here)?;
-            test::run(args).await
-        }
-        Action::Bench(args) => {
-            refuse_config(here)?;
-            bench::run(args).await
-        }
+        Action::Test(args) => test::run(args, here).await,
+        Action::Bench(args) => bench::run(args, here).await,
         Action::Inspect(args) => inspect::run(args),
-    }
-}
-
-/// `--config` belongs to all of trackrelay. Whoever means the plugin's by it would test the
-/// plugin without one and not know.
-fn refuse_config(here: &Invocation) -> Result<(), Failure> {
-    match here.config {
-        Some(_) => Err(Failure::Usage(
-            "`--config` is trackrelay's config file, which is not read here; the plugin's own config is \
-             `--with JSON`"
-                .to_owned(),
-        )),
-        None => Ok(()),
     }
 }
 

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::cli::args;
 use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
 use crate::cli::output;
 use crate::cli::plugin::cost::{self, Line};
-use crate::cli::plugin::inputs::{self, Given};
+use crate::cli::plugin::inputs::Given;
 use crate::cli::plugin::trial::Trial;
 use crate::plugin::Host;
 
@@ -47,8 +48,8 @@ struct Measured {
     lines: Vec<Line>,
 }
 
-pub async fn run(args: Args) -> Result<(), Failure> {
-    let events = inputs::read_all(&args.given.events)?;
+pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
+    let events = args.given.inputs(here).await?;
     let mut lines = cost::loads(&args.given.file)?;
     let host = Host::new(None)?;
     for trial in Trial::all(&host, &args.given.file, &args.given.with)? {

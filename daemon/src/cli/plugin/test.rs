@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::cli::diff::{diff, laid_out};
 use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, BAD, GOOD, QUIET, WARN, clean, count, styled};
-use crate::cli::plugin::inputs::{self, Given};
+use crate::cli::plugin::inputs::Given;
 use crate::cli::plugin::snapshot::{self, Snapshot};
 use crate::cli::plugin::trial::{self, Shown, Trial};
 use crate::cli::plugin::{milliseconds, watch};
@@ -21,11 +22,12 @@ use crate::plugin::{Call, Host, Input, Reshape, Stage};
 /// differently, the plugin keeps something between events: that is an error, since nobody knows
 /// which events an instance of the daemon has seen.
 ///
-/// `previous()` answers what the same entity was in an earlier event of the file.
+/// `previous()` answers what the same entity was in an earlier one of these events.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   trackrelay plugin test long_only.wasm --events events.ndjson --with '{\"seconds\":3600}'
+  trackrelay plugin test plugins/slack.wasm --last 100
   trackrelay plugin test long_only.wasm --events events.ndjson --expect answers.json --update
   trackrelay plugin test long_only.wasm --events events.ndjson --expect answers.json      in a CI
   trackrelay plugin test target/wasm32-unknown-unknown/release/long_only.wasm --events events.ndjson --watch
@@ -53,24 +55,24 @@ pub struct Args {
     json: bool,
 }
 
-pub async fn run(args: Args) -> Result<(), Failure> {
+pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     let Given { file, events, .. } = &args.given;
     match args.watch {
-        false => round(&args).await,
-        true if events == Path::new("-") => {
+        false => round(&args, here).await,
+        true if events.as_deref() == Some(Path::new("-")) => {
             Err(Failure::Usage("`--watch` needs events in a file: stdin can be read only once".to_owned()))
         }
         true => {
             let others: Vec<PathBuf> =
-                [Some(events), args.expect.as_ref()].into_iter().flatten().cloned().collect();
-            watch::on_every_save(file, &others, async || round(&args).await).await
+                [events.as_ref(), args.expect.as_ref()].into_iter().flatten().cloned().collect();
+            watch::on_every_save(file, &others, async || round(&args, here).await).await
         }
     }
 }
 
-async fn round(args: &Args) -> Result<(), Failure> {
+async fn round(args: &Args, here: &Invocation) -> Result<(), Failure> {
     let snapshot = args.expect.clone().filter(|_| !args.update).map(Snapshot::read).transpose()?;
-    let events = inputs::read_all(&args.given.events)?;
+    let events = args.given.inputs(here).await?;
     let host = Host::new(None)?;
     let trials = Trial::all(&host, &args.given.file, &args.given.with)?;
     let mut tally = Tally::default();
