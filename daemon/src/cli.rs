@@ -40,6 +40,7 @@ pub mod send;
 pub mod status;
 pub mod tail;
 pub mod test;
+pub mod top;
 pub mod upstream;
 pub mod validate;
 pub mod verify;
@@ -84,6 +85,7 @@ pub enum Command {
     List(list::Args),
     Send(send::Args),
     Tail(tail::Args),
+    Top(top::Args),
     Why(why::Args),
     Replay(replay::Args),
     Test(test::Args),
@@ -141,6 +143,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::List(args) => wait(list::run(args, here)),
         Command::Send(args) => wait(send::run(args, here)),
         Command::Tail(args) => wait(tail::run(args, here)),
+        Command::Top(args) => wait(top::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
         Command::Test(args) => wait(test::run(args, here)),
