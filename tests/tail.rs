@@ -254,3 +254,24 @@ fn a_reader_that_is_slow_is_told_and_one_that_is_stuck_holds_nothing_up() {
     relay.stop();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[test]
+fn top_prints_a_frame() {
+    let receiver = Receiver::start();
+    receiver.answer_all(500);
+    let mut relay =
+        Relay::prepare(&(receiver.table("broken") + &receiver.table("off") + "enabled = false\n"));
+    assert_eq!(relay.cli(&["top", "--once"]).code, 69);
+    relay.start_again();
+    let piped = relay.cli(&["top"]);
+    assert_eq!(piped.code, 2, "{piped:?}");
+    assert!(piped.stderr.contains(" top --once"), "{piped:?}");
+    relay.send(&event("tag.created", 1));
+    relay.wait_for_status("broken", "pending");
+    let frame = relay.cli(&["top", "--once", "--sort", "status"]);
+    assert_eq!(frame.code, 0, "{frame:?}");
+    let lines: Vec<_> = frame.stdout.lines().collect();
+    assert!(lines[0].starts_with("trackrelay ") && lines[0].ends_with("config ok  store ok"), "{lines:#?}");
+    assert!(lines[4].starts_with("off ") && lines[4].contains(" disabled "), "{lines:#?}");
+    assert!(lines[5].starts_with("broken ") && lines[5].contains(": answered 500"), "{lines:#?}");
+}

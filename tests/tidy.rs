@@ -112,6 +112,7 @@ fn foreign_things_have_one_home() {
         ("toml_edit", "config/edit"),
         ("toml_parser", "config/edit"),
         ("notify::", "daemon/"),
+        ("ratatui", "cli/top"),
     ];
     for (foreign, home) in homes {
         let mut found = 0;

@@ -47,6 +47,7 @@ pub mod send;
 pub mod status;
 pub mod tail;
 pub mod test;
+pub mod top;
 pub mod upstream;
 pub mod validate;
 pub mod verify;
@@ -92,6 +93,7 @@ pub enum Command {
     Send(send::Args),
     Events(events::Args),
     Tail(tail::Args),
+    Top(top::Args),
     Why(why::Args),
     Replay(replay::Args),
     Record(record::Args),
@@ -154,6 +156,7 @@ fn dispatch(command: Command, here: &Invocation) -> Result<(), Failure> {
         Command::Send(args) => wait(send::run(args, here)),
         Command::Events(args) => wait(events::run(args, here)),
         Command::Tail(args) => wait(tail::run(args, here)),
+        Command::Top(args) => wait(top::run(args, here)),
         Command::Why(args) => wait(why::run(args, here)),
         Command::Replay(args) => wait(replay::run(args, here)),
         Command::Record(args) => wait(record::run(args, here)),

@@ -73,6 +73,11 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }))
 }
 
+/// The same without a line break.
+pub fn on_a_line(text: &str) -> String {
+    clean(text).replace(['\n', '\t'], " ")
+}
+
 /// Turns the direction of what follows, breaks the line in a way of its own, or takes no
 /// room at all.
 fn is_unseen(c: char) -> bool {
@@ -148,7 +153,7 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: Vec<(String, Style)>, notes: Vec<String>) {
-        let cells = cells.into_iter().map(|(text, style)| (clean(&text).replace(['\n', '\t'], " "), style));
+        let cells = cells.into_iter().map(|(text, style)| (on_a_line(&text), style));
         self.rows.push(Row { cells: cells.collect(), notes });
     }
 

@@ -4,7 +4,7 @@ use anstyle::Style;
 use jiff::Timestamp;
 
 use crate::cli::live::Line;
-use crate::cli::output::{self, BAD, GOOD, QUIET, STRONG, WARN, clean};
+use crate::cli::output::{self, BAD, GOOD, QUIET, STRONG, WARN, on_a_line};
 use crate::cli::status::status_style;
 use crate::cli::why::{outcome_style, result};
 use crate::delivery::Outcome;
@@ -101,11 +101,6 @@ fn next_try(at: Timestamp, now: Timestamp) -> String {
         ..=0 => "next try now".to_owned(),
         _ => format!("next try in {}", output::since(now, at)),
     }
-}
-
-/// Words of others: harmless, and without a line break.
-fn on_a_line(text: &str) -> String {
-    clean(text).replace(['\n', '\t'], " ")
 }
 
 fn reload_style(loaded: &Loaded) -> Style {
