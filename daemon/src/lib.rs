@@ -8,6 +8,7 @@
 // Things.
 pub mod clock;
 pub mod drill;
+pub mod splitmix;
 pub mod telemetry;
 pub mod event;
 pub mod delivery;

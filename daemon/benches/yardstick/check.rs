@@ -22,6 +22,10 @@ const ROUNDS: usize = 3;
 const WAITING: usize = 100_000;
 const WAITING_MIB: f64 = 64.0;
 
+/// Events of the past, and what an event may cost among so many for what it costs among few.
+const HISTORY: usize = 1_000_000;
+const HISTORY_CPU: f64 = 2.0;
+
 /// How a cost is held against its limit.
 #[derive(Clone, Copy)]
 enum Against {
@@ -64,7 +68,8 @@ pub fn run() -> anyhow::Result<()> {
         }
         println!("{name}: nothing lost, doubled or unsigned");
     }
-    waiting()
+    waiting()?;
+    history()
 }
 
 fn measured(limit: &Limit, rounds: &Rounds) -> Option<f64> {
@@ -98,5 +103,20 @@ fn waiting() -> anyhow::Result<()> {
     let most = without + WAITING_MIB;
     ensure!(with <= most, "{WAITING} waiting deliveries take {with:.1} MiB; the limit is {most:.1}");
     println!("{WAITING} deliveries wait in {with:.1} MiB, none in {without:.1}; the limit is {most:.1}");
+    Ok(())
+}
+
+fn history() -> anyhow::Result<()> {
+    let points = curves::history(HISTORY, LENGTH)?;
+    let cpu = |(_, facts): &curves::Point| facts.get(&Fact::CpuPerEvent).copied();
+    let (first, last) = (points.first().context("no points")?, points.last().context("no points")?);
+    let (Some(few), Some(many)) = (cpu(first), cpu(last)) else {
+        println!("history: {:?} cannot be read here", Fact::CpuPerEvent);
+        return Ok(());
+    };
+    let growth = many / few;
+    let told = format!("an event among {} costs {growth:.2} of one among {}", last.0, first.0);
+    ensure!(growth <= HISTORY_CPU, "{told}; the limit is {HISTORY_CPU}");
+    println!("{told}; the limit is {HISTORY_CPU}");
     Ok(())
 }

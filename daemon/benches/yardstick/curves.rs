@@ -45,6 +45,11 @@ pub fn waiting(count: usize, length: Duration) -> anyhow::Result<Facts> {
     waiting::point(count, length)
 }
 
+/// The daemon with more and more of a history, up to so many events.
+pub fn history(rows: usize, length: Duration) -> anyhow::Result<Vec<Point>> {
+    history::points(rows, length)
+}
+
 pub fn name(curve: Curve) -> &'static str {
     match curve {
         Curve::Waiting => "deliveries that wait for another endpoint",

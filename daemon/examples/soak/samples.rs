@@ -11,6 +11,10 @@ const WARM_UP: f64 = 0.25;
 /// seconds it has no size of its own to stay at.
 const STORE_SETTLED: usize = 360;
 
+/// A second whose median event took longer than this is a pause: what waits for the disk
+/// takes a tenth of it.
+const PAUSE_MS: f64 = 500.0;
+
 /// The daemon at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -101,7 +105,8 @@ impl Series {
         )
     }
 
-    /// First against last third of what comes after the warm-up, and whether all is flat.
+    /// First against last third of what comes after the warm-up, and pauses anywhere: the
+    /// table, and whether all is well.
     pub fn verdict(&self) -> (String, bool) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -129,7 +134,19 @@ impl Series {
             };
             table += &format!("\n| {what} | {before:.2} | {after:.2} | {most:.2} | {verdict} |");
         }
-        (table, flat)
+        let pauses = self.pauses();
+        let slowest =
+            self.0.iter().map(|sample| sample.p50).filter(|p50| p50.is_finite()).fold(0.0, f64::max);
+        table += &format!("\n\nSlowest second: p50 {slowest:.2} ms, where {PAUSE_MS} are a pause. ");
+        table +=
+            &if pauses.is_empty() { "No pauses.".to_owned() } else { format!("**Paused** in {pauses:?}.") };
+        (table, flat && pauses.is_empty())
+    }
+
+    /// The seconds in which events waited for something. What medians over minutes hide.
+    fn pauses(&self) -> Vec<usize> {
+        let paused = |(_, sample): &(usize, &Sample)| sample.p50 > PAUSE_MS;
+        self.0.iter().enumerate().filter(paused).map(|(second, _)| second + 1).collect()
     }
 }
 

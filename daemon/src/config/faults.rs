@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::EventId;
+use crate::splitmix::mix;
 
 /// What can go wrong on purpose. The numbers are mixed into the chance and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,14 +89,6 @@ fn chance(seed: u64, event: EventId, attempt: u32, fault: Fault) -> f64 {
     let mixed = parts.into_iter().fold(mix(seed), |mixed, part| mix(mixed ^ part));
     // As many bits as a float holds.
     (mixed >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// SplitMix64's last step. Whoever wrote a seed down expects the same course again.
-fn mix(key: u64) -> u64 {
-    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    key ^ (key >> 31)
 }
 
 #[cfg(test)]

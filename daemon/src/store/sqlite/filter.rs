@@ -15,7 +15,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Keys must be well mixed already; see `mix`.
+    /// Keys must be well mixed already; see `splitmix`.
     pub(super) fn of(keys: &[u64]) -> Filter {
         let blocks = (keys.len() * BITS_PER_KEY).div_ceil(BLOCK_BITS as usize).max(1);
         let mut filter = Filter { words: vec![0; blocks * WORDS].into_boxed_slice() };
@@ -56,17 +56,10 @@ impl Filter {
     }
 }
 
-/// SplitMix64's last step. Its results are stored.
-pub(super) fn mix(key: u64) -> u64 {
-    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    key ^ (key >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::splitmix::mix;
 
     #[test]
     fn knows_its_own_and_few_others() {

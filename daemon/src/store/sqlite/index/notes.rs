@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use super::Latest;
 use crate::event::{Action, Entity, EventId};
+use crate::splitmix::mix;
 use crate::store::Seq;
-use crate::store::sqlite::filter::mix;
 
 /// What the index keeps of one event.
 #[derive(Clone, Copy, Debug, PartialEq)]
