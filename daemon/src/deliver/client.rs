@@ -120,7 +120,8 @@ impl Client {
         let patience = Patience::with(&mut request);
         let (again, tap) = (request.clone(), Tap::on(&mut request));
         let (mut stage, mut way) = (Stage::Asked, None);
-        let exchange = async {
+        // Its state is large, and what is wrapped around it would move and hold it several times.
+        let exchange = Box::pin(async {
             let response = tokio::select! {
                 response = self.request(request, again, &tap, &mut way) => response,
                 () = patience.ended() => return Err(explain::no_end_of_informing(&target)),
@@ -128,7 +129,7 @@ impl Client {
             let response = response.map_err(|error| explain::failure(&error, &target))?;
             stage = Stage::Answered(Head::of(&response, begun.elapsed()));
             read(response).await
-        };
+        });
         let (ended, noted) = trail::follow(tokio::time::timeout(timeout, exchange)).await;
         let answered = ended.unwrap_or_else(|_| {
             // Whatever keeps an answer from coming, the next request is not to meet it too.
