@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::relay::output;
-use crate::harness::{Receiver, Relay};
+use crate::harness::{Receiver, Relay, event};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_trackrelay");
 
@@ -68,12 +68,16 @@ fn has(shell: &str) -> bool {
 fn real_shells_complete_live_names() {
     let receiver = Receiver::start();
     let mut relay = Relay::start(&(receiver.table("slack-billable") + &receiver.table("other")));
+    relay.send(&event("tag.created", 4_000_000_000_000_000_017));
     for (shell, (name, ..)) in SHELLS.iter().enumerate().filter(|(_, (name, ..))| has(name)) {
         for (line, typed, wanted) in [
             ("enable", "sla", "slack-billable"),
             ("secret show", "sla", "slack-billable"),
             ("why --not", "sla", "slack-billable"),
             ("plugin", "insp", "inspect"),
+            ("why", "40000", "4000000000000000017"),
+            ("replay", "40000", "4000000000000000017"),
+            ("record folder", "40000", "4000000000000000017"),
             ("replay --missed", "sla", "slack-billable"),
             ("send", "time_entry.cr", "time_entry.created"),
             ("", "compl", "completions"),

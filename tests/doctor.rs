@@ -123,6 +123,11 @@ fn where_all_is_well_the_exit_code_says_so() {
     let run = relay.cli(&["doctor", "--json"]);
     assert_eq!((run.code, &run.json()["ok"]), (0, &Value::Bool(true)), "{run:?}");
     assert!(receiver.events().is_empty(), "the doctor sends nothing");
+    let folder = relay.path("runtime/trackrelay");
+    fs::set_permissions(&folder, Permissions::from_mode(0o750)).unwrap();
+    let run = relay.cli(&["doctor", "--json"]);
+    found(&run, "permissions", "warning", &["others can look into", "runtime/trackrelay`"], "chmod 700");
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
     relay.kill9();
     let run = relay.cli(&["doctor", "--json"]);
     found(&run, "daemon", "warning", &["has ended without saying so"], "trackrelay run");

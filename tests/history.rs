@@ -106,6 +106,8 @@ fn an_edited_replay_is_a_new_event_and_history_stays_true() {
         (relay.get("/api/events/10").json(), relay.get(&format!("/api/events/{id}")).json());
     assert_eq!((&old["event"]["payload"]["name"], &old["made_from"]), (&json!("first"), &Value::Null));
     assert_eq!((&new["made_from"], &new["decisions"][0]["replay"]), (&json!(10), &json!(true)));
+    let why = relay.cli(&["why", &id.to_string()]).stdout;
+    assert!(why.starts_with(&format!("event {id} tag.created (made from 10)\n")), "{why}");
     let table = relay.cli(&["events", "--last", "1"]).stdout;
     assert!(table.contains("made from event 10 by a replay with edits"), "{table}");
 

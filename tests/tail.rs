@@ -2,7 +2,7 @@
 //! or not at all any more, holds nobody up.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -274,4 +274,29 @@ fn top_prints_a_frame() {
     assert!(lines[0].starts_with("trackrelay ") && lines[0].ends_with("config ok  store ok"), "{lines:#?}");
     assert!(lines[4].starts_with("off ") && lines[4].contains(" disabled "), "{lines:#?}");
     assert!(lines[5].starts_with("broken ") && lines[5].contains(": answered 500"), "{lines:#?}");
+}
+
+#[test]
+fn it_ends_when_nobody_reads_it_any_more() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&receiver.table("plain"));
+    let mut child = relay.command(&["tail"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    told.read_line(&mut String::new()).unwrap();
+    let mut read = BufReader::new(child.stdout.take().unwrap());
+    relay.send(&event("tag.created", 1));
+    let mut line = String::new();
+    read.read_line(&mut line).unwrap();
+    assert!(line.contains("tag.created"), "{line}");
+    drop(read);
+    let mut id = 1;
+    let ended = wait_until("its end", || {
+        id += 1;
+        relay.send(&event("tag.created", id));
+        child.try_wait().unwrap()
+    });
+    assert_eq!(ended.code(), Some(0), "like `trackrelay tail | head -1`");
+    let mut said = String::new();
+    told.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "", "a pipe that was closed is nobody's error");
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::guest::talker;
-use crate::harness::{Answer, Receiver, Relay, SECRET, event};
+use crate::harness::{Answer, Receiver, Relay, SECRET, event, wait_until};
 use crate::transforms::shipped;
 
 /// Ids of three digits are those that the talker gives up on.
@@ -47,10 +47,12 @@ fn an_attempt_leaves_a_trace_that_survives_a_restart() {
     let receiver = Receiver::start();
     receiver.answer(|_, _| Answer::status(200).with_body("{\"ok\":\n true}"));
     let mut relay = relay(&receiver, "");
-    relay.send(&event("time_entry.created", 1000).with("description", "hush"));
-    relay.send(&event("tag.created", 1001).of(7));
-    for id in [1000, 1001] {
-        relay.wait_for_outcome(id, "guarded", "delivered");
+    // One after the other, over the same connection.
+    for event in
+        [event("time_entry.created", 1000).with("description", "hush"), event("tag.created", 1001).of(7)]
+    {
+        relay.send(&event);
+        relay.wait_for_outcome(event.id, "guarded", "delivered");
     }
     let before = relay.why(1000);
     relay.restart();
@@ -196,6 +198,12 @@ fn why_not_groups_what_did_not_go_there() {
     relay.send_all(&[event("tag.created", 6).of(6), event("tag.created", 7).of(7)]);
     relay.wait_for_outcome(7, "picky", "skipped_disabled");
 
+    let waits = relay.decision(5, "picky")["reason"].as_str().unwrap().to_owned();
+    assert!(
+        waits.contains("answered 500") && waits.ends_with("; waits until `trackrelay enable picky`"),
+        "{waits}"
+    );
+
     let found = relay.cli(&["why", "--not", "picky", "--json"]).json();
     assert_eq!((&found["scanned"], &found["delivered"]), (&7.into(), &1.into()), "{found}");
     let groups: Vec<_> = found["groups"]
@@ -229,4 +237,46 @@ fn why_not_groups_what_did_not_go_there() {
     assert!(unknown.code == 1 && unknown.stderr.contains("did you mean `picky`?"), "{unknown:?}");
     assert_eq!(relay.cli(&["why"]).code, 2);
     assert_eq!(relay.cli(&["why", "--not", "picky", "--last", "100001"]).code, 2);
+}
+
+#[test]
+fn why_not_has_a_way_out_for_every_reason() {
+    let receiver = Receiver::start();
+    receiver.answer(|request, _| match request.path.as_str() {
+        "/failing" => Answer::status(500).with_body("not today"),
+        _ => Answer::status(200),
+    });
+    let billable = "filter = [{ plugin = \"match\", config = { \"payload.billable\" = true } }]\n";
+    let hers = "user = \"ana\"\n";
+    let tables = [
+        hers.to_owned(),
+        format!("[plugin.match]\npath = \"{}\"\n", shipped("match")),
+        "[user.ana]\nid = 5300029\nrole = \"admin\"\napi_token = \"token-of-ana\"\n".to_owned(),
+        "[user.ben]\nid = 7\nrole = \"member\"\napi_token = \"token-of-ben\"\n".to_owned(),
+        receiver.table("bens") + "user = \"ben\"\n",
+        receiver.table("mute").replace("validation = \"off\"\n", hers),
+        receiver.table("choosy") + hers + billable,
+        receiver.table("failing") + hers + "retry = []\n",
+    ];
+    let relay = relay(&receiver, &tables.concat());
+    // Until its first PING has been answered, what comes waits for that.
+    wait_until("a PING in vain", || {
+        relay.log().contains("not validated, so it gets no events").then_some(())
+    });
+    relay.send(&event("time_entry.created", BAD).by(5_300_029));
+    for (name, outcome, help) in [
+        ("bens", "skipped_rights", "give that user `role = \"admin\"`"),
+        ("mute", "skipped_not_validated", "run `trackrelay validate mute"),
+        ("choosy", "skipped_plugin", "`trackrelay why 100 choosy"),
+        ("guarded", "held", "mend the plugin or its config and save"),
+        ("failing", "failed", "`trackrelay replay --failed failing"),
+    ] {
+        let reason = relay.wait_for_outcome(BAD, name, outcome)["reason"].as_str().unwrap().to_owned();
+        let shown = relay.cli(&["why", "--not", name]).stdout;
+        let group = format!("{name}: none of the last 1 event was delivered\n\n1 {outcome}\n");
+        let newest = "newest: event 100 time_entry.created at ";
+        for part in [&*group, &reason, newest, help] {
+            assert!(shown.contains(part), "{part:?} is not in:\n{shown}");
+        }
+    }
 }

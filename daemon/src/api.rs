@@ -180,17 +180,25 @@ impl Api {
     /// Why a delivery to this subscription does not go out right now, if it is not just on
     /// its way.
     fn what_it_waits_for(&self, planned: &Planned) -> Option<String> {
-        let (name, standing) = (quoted(planned.name()), self.store.standing(planned.id)?);
-        match (planned.status(&standing), &standing.pending) {
-            (Status::Disabled, _) => Some(format!("waits until `trackrelay enable {name}`")),
-            (Status::NotValidated, _) => {
-                Some(format!("waits until the callback is validated, `trackrelay validate {name}`"))
-            }
-            (Status::Pending, Some(probe)) => Some(format!(
+        self.stands_still(planned).or_else(|| {
+            let standing = self.store.standing(planned.id)?;
+            let probe = standing.pending.as_ref().filter(|_| planned.status(&standing) == Status::Pending)?;
+            Some(format!(
                 "waits while the subscription is pending; next try at {:.0}: {}",
                 probe.due.on_the_wall(&Now::read()),
                 probe.said
-            )),
+            ))
+        })
+    }
+
+    /// What has to be done before anything goes out to it, if something has.
+    fn stands_still(&self, planned: &Planned) -> Option<String> {
+        let (name, standing) = (quoted(planned.name()), self.store.standing(planned.id)?);
+        match planned.status(&standing) {
+            Status::Disabled => Some(format!("waits until `trackrelay enable {name}`")),
+            Status::NotValidated => {
+                Some(format!("waits until the callback is validated, `trackrelay validate {name}`"))
+            }
             _ => None,
         }
     }

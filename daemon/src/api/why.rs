@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::replay::edited;
 use super::{Api, Refusal, Reply, decode, next_try, query_value};
 use crate::delivery::{Decision, Lane, Outcome};
 use crate::event::EventId;
@@ -35,14 +36,18 @@ impl Api {
         if let (Some(name), true) = (&only, decisions.is_empty()) {
             self.named(name)?;
         }
-        Ok(json!({
+        let mut whole = json!({
             "event_id": id,
             "entity": past.event.entity.as_str(),
             "action": past.event.action.as_str(),
             "created_at": past.event.created_at_text,
             "arrived_at": past.arrived_at,
             "decisions": decisions,
-        }))
+        });
+        if let Some(from) = edited::made_from(&past) {
+            whole["made_from"] = json!(from);
+        }
+        Ok(whole)
     }
 
     /// The routes that events met which were routed by this plan.
@@ -61,9 +66,14 @@ impl Api {
             }
         };
         let mut line = line(decision, plan, met);
-        if decision.reason.is_none() {
-            line["reason"] = json!(waits());
-        }
+        line["reason"] = match &decision.reason {
+            None => json!(waits()),
+            // It waits for its next attempt, and its subscription has been switched off meanwhile.
+            Some(said) => match planned.and_then(|planned| self.stands_still(planned)) {
+                Some(until) if decision.outcome == Outcome::Pending => json!(format!("{said}; {until}")),
+                _ => json!(said),
+            },
+        };
         if decision.outcome == Outcome::Pending {
             let standing = planned.and_then(|planned| self.store.standing(planned.id));
             line["next_try"] = json!(standing.as_deref().and_then(next_try));

@@ -85,6 +85,14 @@ pub fn pairs_or_file() -> ArgValueCompleter {
     ArgValueCompleter::new(names::pairs_or_file)
 }
 
+pub fn events() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::events)
+}
+
+pub fn events_or_folder() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::events_or_folder)
+}
+
 pub fn filters() -> ArgValueCompleter {
     ArgValueCompleter::new(names::filters)
 }

@@ -43,7 +43,7 @@ pub struct Args {
     folder: PathBuf,
 
     /// These events
-    #[arg(value_name = "EVENT_ID", value_parser = args::event_id)]
+    #[arg(value_name = "EVENT_ID", value_parser = args::event_id, add = args::events())]
     events: Vec<i64>,
 
     #[command(flatten)]

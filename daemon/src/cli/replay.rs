@@ -36,7 +36,7 @@ Examples:
 )]
 pub struct Args {
     /// These events; with --expect the folder of a recording
-    #[arg(value_name = "EVENT_ID|DIR")]
+    #[arg(value_name = "EVENT_ID|DIR", add = args::events_or_folder())]
     what: Vec<String>,
 
     /// Every event of so long ago or less, such as 90s, 1h or 2d, or since a time

@@ -129,6 +129,8 @@ pub struct Why {
     pub event_id: i64,
     pub entity: String,
     pub action: String,
+    /// The event that was edited to make this one.
+    pub made_from: Option<i64>,
     pub decisions: Vec<Decision>,
 }
 

@@ -26,7 +26,7 @@ Examples:
   trackrelay why --not slack --last 20000")]
 pub struct Args {
     /// The event, by its `event_id`
-    #[arg(value_parser = args::event_id, required_unless_present = "not")]
+    #[arg(value_parser = args::event_id, add = args::events(), required_unless_present = "not")]
     event_id: Option<i64>,
 
     /// Only this subscription
@@ -96,7 +96,9 @@ pub fn result(status: Option<u16>, error: Option<&str>, ms: u64) -> String {
 }
 
 fn render(why: &Why, here: &Invocation, now: Timestamp) -> String {
-    let mut text = format!("event {} {}.{}\n", why.event_id, clean(&why.entity), clean(&why.action));
+    let made_from = why.made_from.map(|from| format!(" (made from {from})")).unwrap_or_default();
+    let (entity, action) = (clean(&why.entity), clean(&why.action));
+    let mut text = format!("event {} {entity}.{action}{made_from}\n", why.event_id);
     if why.decisions.is_empty() {
         text += "no subscription was there to want it\n";
     }

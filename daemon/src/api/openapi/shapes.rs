@@ -164,6 +164,9 @@ pub(in crate::api) struct Why {
     action: String,
     created_at: String,
     arrived_at: Moment,
+    /// The event whose body was edited to make this one, for a replay.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    made_from: Option<i64>,
     decisions: Vec<Decision>,
 }
 

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::cli::client::Target;
 use crate::cli::invocation::Invocation;
-use crate::cli::output::clean;
+use crate::cli::output::{self, clean};
 use crate::cli::reply::StatusReply;
 use crate::cli::wait;
 use crate::config::Config;
@@ -23,6 +25,23 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(300);
 
 /// More than anybody looks through.
 const MOST: usize = 500;
+
+/// Events that are offered: what fits on a screen.
+const LAST: &str = "50";
+
+/// `GET /api/events`, as far as it is shown here.
+#[derive(Deserialize)]
+struct Events {
+    events: Vec<Past>,
+}
+
+#[derive(Deserialize)]
+struct Past {
+    event_id: i64,
+    entity: String,
+    action: String,
+    arrived_at: Timestamp,
+}
 
 /// Subscriptions by name.
 pub fn subscriptions(typed: &OsStr) -> Vec<CompletionCandidate> {
@@ -37,6 +56,23 @@ pub fn subscriptions(typed: &OsStr) -> Vec<CompletionCandidate> {
         .map(of_daemon)
         .unwrap_or_else(|| from_file(&here, of_file));
     offer(typed, found)
+}
+
+/// The last events by id, which only a running daemon knows.
+pub fn events(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let about =
+        |event: &Past| format!("{}.{} at {}", event.entity, event.action, output::moment(event.arrived_at));
+    let each =
+        |reply: Events| reply.events.iter().map(|event| (event.event_id.to_string(), about(event))).collect();
+    let target = Target::new(&["api", "events"]).query("limit", LAST);
+    offer(typed, ask(&here(), &target).map(each).unwrap_or_default())
+}
+
+/// The same, or the folder of a recording.
+pub fn events_or_folder(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = events(typed);
+    found.extend(PathCompleter::dir().complete(typed));
+    found
 }
 
 /// Sources by name, which stand in the config only.

@@ -2,7 +2,7 @@
 //! listens, on this loopback address or at all; a container or WSL stands between; TLS where
 //! there is none, or the other way round; a certificate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -58,11 +58,10 @@ pub(super) fn callbacks(ground: &Ground<'_>) -> Vec<Finding> {
 
 fn places(ground: &Ground<'_>) -> Vec<Place> {
     let mut places: BTreeMap<(String, String), Place> = BTreeMap::new();
-    let proven = |name: &str| {
-        let status = ground.status().and_then(|status| status.as_ref().ok());
-        let one = status.and_then(|status| status.subscriptions.iter().find(|one| one.name == name));
-        one.is_some_and(|one| one.delivered > 0 && one.last_error.is_none())
-    };
+    let status = ground.status().and_then(|status| status.as_ref().ok());
+    let well = status.iter().flat_map(|status| &status.subscriptions);
+    let well = well.filter(|one| one.delivered > 0 && one.last_error.is_none());
+    let proven: HashSet<&str> = well.map(|one| one.name.as_str()).collect();
     for subscription in ground.config().iter().flat_map(|config| &config.subscriptions) {
         let Ok(url) = subscription.url_callback.as_str().parse::<Uri>() else { continue };
         let (Some(authority), true) = (url.authority(), subscription.enabled) else { continue };
@@ -74,7 +73,7 @@ fn places(ground: &Ground<'_>) -> Vec<Place> {
             subscriptions: Vec::new(),
             proven: false,
         });
-        place.proven |= proven(&subscription.name);
+        place.proven |= proven.contains(&*subscription.name);
         place.subscriptions.push(subscription.name.clone());
     }
     places.into_values().collect()
