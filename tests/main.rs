@@ -29,6 +29,7 @@ mod guards;
 mod history;
 mod makes_plugins;
 mod orders;
+mod otel;
 mod read_only_disk;
 mod reloads;
 mod retries;

@@ -113,6 +113,7 @@ fn foreign_things_have_one_home() {
         ("toml_parser", "config/edit"),
         ("notify::", "daemon/"),
         ("ratatui", "cli/top"),
+        ("opentelemetry", "otel"),
     ];
     for (foreign, home) in homes {
         let mut found = 0;

@@ -18,6 +18,7 @@ use crate::deliver::{self, client::Client};
 use crate::delivery::{Standing, SubscriptionId};
 use crate::drill::{self, Point};
 use crate::feed::Feed;
+use crate::otel::Traces;
 use crate::plan::{Guests, Plan, Reload, ReloadState};
 use crate::plugin::Host;
 use crate::server::{self, Bound, Doors, Token};
@@ -85,6 +86,7 @@ pub struct Daemon {
     pinger: Pinger,
     token_file: PathBuf,
     path: PathBuf,
+    traces: Option<Traces>,
 }
 
 /// Where a running daemon can be reached.
@@ -189,7 +191,26 @@ impl Daemon {
             hangups,
             seen,
         };
-        Daemon { store, bound, doors, reloader, plan, client, metrics, feed, pinger, token_file, path }
+        let traces = None;
+        Daemon {
+            store,
+            bound,
+            doors,
+            reloader,
+            plan,
+            client,
+            metrics,
+            feed,
+            pinger,
+            token_file,
+            path,
+            traces,
+        }
+    }
+
+    /// Has it export traces as it runs.
+    pub fn with_traces(self, traces: Option<Traces>) -> Daemon {
+        Daemon { traces, ..self }
     }
 
     pub fn plan(&self) -> Arc<Plan> {
@@ -207,12 +228,19 @@ impl Daemon {
 
     /// Serves until cancelled or until a worker fails, then closes the store.
     pub async fn run(self, cancel: CancellationToken) -> anyhow::Result<()> {
-        let Daemon { store, bound, doors, reloader, plan, client, metrics, feed, pinger, .. } = self;
+        let Daemon { store, bound, doors, reloader, plan, client, metrics, feed, pinger, traces, .. } = self;
         let mut workers = Supervisor::new(cancel.clone());
+        let settled = CancellationToken::new();
+        if let Some(traces) = traces {
+            workers.add("traces", traces.run(&feed, settled.clone()));
+        }
         workers.add("server", server::run(bound, doors, cancel.clone()));
         let (kept, counts) = (Arc::clone(&store), Arc::clone(&metrics));
         let deliver = deliver::run(kept, plan.clone(), client, counts, feed.clone(), cancel.clone());
-        workers.add("deliver", deliver);
+        workers.add("deliver", async {
+            let _then = settled.drop_guard();
+            deliver.await
+        });
         workers.add("feed", feed.end_with(cancel.clone()));
         workers.add("validate", validate::run(pinger, plan.clone(), cancel.clone()));
         workers.add("reload", reloader.run(cancel.clone()));

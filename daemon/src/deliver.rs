@@ -320,16 +320,16 @@ impl Deliverer {
             next
         };
         let before = self.store.standing(planned.id).unwrap_or_default();
-        let brief = brief(&self.feed, &attempt);
+        let brief = brief(&self.feed, &attempt, &planned);
         match self.store.settle(lease, Some(attempt), now.wall, &verdict).await {
             Ok(after) => {
                 // Nothing is decided when it had been settled before.
                 let Some(next) = decided.get() else { return };
-                let (planned, event, attempt) = (&*planned, &*event, brief.as_ref());
-                let told =
-                    Told { planned, event, replay, attempt, carried, next, before: &before, after: &after };
+                let (planned, event) = (&*planned, &*event);
+                let mut told =
+                    Told { planned, event, replay, brief, carried, next, before: &before, after: &after };
                 tell(&told);
-                tell_feed(&self.feed, &told, &now);
+                tell_feed(&self.feed, &mut told, &now);
                 match next.outcome {
                     Outcome::Pending => {}
                     Outcome::Held => self.release_if_mended(planned).await,

@@ -6,6 +6,7 @@
 //! built.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -17,12 +18,15 @@ use crate::clock;
 use crate::delivery::{Outcome, Status};
 use crate::event::{Event, EventId};
 
+pub mod close;
 mod interest;
 
+use close::{Seen, Tried};
 pub use interest::Interest;
 
 /// News that a listener may be behind by: a burst of a full batch with its decisions, and in
-/// memory about 2 MiB, with the longest texts 8 MiB. Whoever is further behind misses some.
+/// memory about 2 MiB, with the longest texts 8 MiB, and three times that with what a close
+/// listener gets. Whoever is further behind misses some.
 const BEHIND: usize = 4096;
 
 /// Bytes of one text in the news. The words of plugins and callbacks are bounded where they
@@ -68,6 +72,8 @@ pub struct Arrived {
     /// Number of the plan it met.
     #[serde(skip)]
     pub plan: i64,
+    #[serde(skip)]
+    pub seen: Option<Box<Seen>>,
 }
 
 /// An outcome that no attempt led to: at arrival, by a plugin, by a replay.
@@ -79,6 +85,9 @@ pub struct Decided {
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub replay: bool,
+    /// The try at which a plugin decided it.
+    #[serde(skip)]
+    pub tried: Option<Box<Tried>>,
 }
 
 /// An attempt, and the outcome it led to.
@@ -95,6 +104,8 @@ pub struct Attempted {
     pub ms: u64,
     /// When its subscription is tried again, if that is pending.
     pub next_try: Option<Timestamp>,
+    #[serde(skip)]
+    pub tried: Option<Box<Tried>>,
 }
 
 /// How a subscription stands from now on.
@@ -145,6 +156,8 @@ struct Inner {
     listeners: broadcast::Sender<Arc<Told>>,
     /// Held while telling, so that numbers ascend for every listener.
     number: Mutex<u64>,
+    /// Whether somebody listens closely, or did.
+    closely: AtomicBool,
     over: CancellationToken,
 }
 
@@ -152,7 +165,7 @@ impl Default for Feed {
     fn default() -> Feed {
         let (listeners, number, over) =
             (broadcast::Sender::new(BEHIND), Mutex::default(), CancellationToken::new());
-        Feed(Arc::new(Inner { listeners, number, over }))
+        Feed(Arc::new(Inner { listeners, number, closely: AtomicBool::new(false), over }))
     }
 }
 
@@ -176,6 +189,18 @@ impl Feed {
 
     pub fn listen(&self) -> Listener {
         Listener { news: self.0.listeners.subscribe(), over: self.0.over.clone() }
+    }
+
+    /// Hears also what is in `feed/close.rs`, and hears to its own end: it is told what is
+    /// settled while the daemon stops.
+    pub fn listen_closely(&self, over: CancellationToken) -> Listener {
+        self.0.closely.store(true, Ordering::Relaxed);
+        Listener { news: self.0.listeners.subscribe(), over }
+    }
+
+    /// What `close` makes, if somebody gets to hear it.
+    pub fn closely<T>(&self, close: impl FnOnce() -> T) -> Option<Box<T>> {
+        (self.0.closely.load(Ordering::Relaxed) && self.is_heard()).then(|| Box::new(close()))
     }
 
     /// Has every listener end once it has heard what was told so far.

@@ -29,6 +29,7 @@ pub mod source;
 // The way out.
 pub mod deliver;
 pub mod validate;
+pub mod otel;
 
 // People and programs.
 pub mod server;

@@ -233,6 +233,7 @@ impl Api {
                 outcome: routed.outcome,
                 reason: routed.reason.clone(),
                 replay: true,
+                tried: None,
             })
         });
     }

@@ -192,6 +192,7 @@ impl Stream {
             outcome: Outcome::SkippedFilter,
             reason: Some(route.mismatch(format_args!("{entity}.{action}"))),
             replay: false,
+            tried: None,
         };
         let met = self.met(arrived.plan).await;
         met.subscriptions.iter().filter(apart).map(decided).collect()

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::daemon::shutdown::Signals;
 use crate::daemon::{Daemon, Reachable, StartError};
 use crate::drill;
+use crate::otel::{self, Traces};
 use crate::runtime::{self, Announced, Runtime};
 use crate::telemetry::{self, LogFormat};
 
@@ -55,10 +56,11 @@ pub fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))?;
     drill::arm(here.env()).map_err(|error| Failure::Usage(error.to_string()))?;
     let path = here.config_file()?;
+    let traces = otel::of_environment(here.env()).map_err(|error| Failure::Usage(error.to_string()))?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
-    let result = runtime.block_on(serve(&path, here));
+    let result = runtime.block_on(serve(&path, here, traces));
     // A plugin or a name look-up that hangs must not keep the process.
     runtime.shutdown_background();
     result
@@ -74,14 +76,14 @@ fn raise_descriptor_limit() {
     }
 }
 
-async fn serve(path: &Path, here: &Invocation) -> Result<(), Failure> {
+async fn serve(path: &Path, here: &Invocation, traces: Option<Traces>) -> Result<(), Failure> {
     let cancel = CancellationToken::new();
     let signals = Signals::catch().context("failed to listen for signals")?;
     let daemon = Daemon::build(path.to_owned()).await.map_err(|error| explain(error, path))?;
     let reachable = daemon.reachable();
     let _announced = announce(&reachable, path, here)?;
     tell(&reachable, &daemon);
-    let run = signals.govern(daemon.run(cancel.clone()), cancel);
+    let run = signals.govern(daemon.with_traces(traces).run(cancel.clone()), cancel);
     run.await.map_err(anyhow::Error::from)??;
     tracing::info!("stopped");
     Ok(())

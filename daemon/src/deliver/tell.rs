@@ -6,6 +6,7 @@ use super::stages::Stop;
 use crate::clock::Now;
 use crate::delivery::{Attempt, Outcome, Standing};
 use crate::event::{Event, EventId};
+use crate::feed::close::Tried;
 use crate::feed::{About, Attempted, Decided, Feed, News};
 use crate::plan::Planned;
 use crate::store::Next;
@@ -16,7 +17,7 @@ pub(super) struct Told<'a> {
     pub(super) planned: &'a Planned,
     pub(super) event: &'a Event,
     pub(super) replay: bool,
-    pub(super) attempt: Option<&'a Attempt>,
+    pub(super) brief: Brief,
     pub(super) carried: &'a Result<Sent, Stop>,
     pub(super) next: &'a Next,
     pub(super) before: &'a Standing,
@@ -76,18 +77,33 @@ fn standing_changed(told: &Told<'_>) {
     }
 }
 
-/// What the feed tells of an attempt, if somebody listens and it is one: its trace stays out.
-pub(super) fn brief(feed: &Feed, attempt: &Attempt) -> Option<Attempt> {
+/// What the feed tells of a try, kept aside as the try itself goes to the store.
+#[derive(Default)]
+pub(super) struct Brief {
+    /// If it is an attempt and somebody listens: its trace stays out.
+    attempt: Option<Attempt>,
+    /// If somebody listens closely.
+    tried: Option<Box<Tried>>,
+}
+
+pub(super) fn brief(feed: &Feed, attempt: &Attempt, planned: &Planned) -> Brief {
+    if !feed.is_heard() {
+        return Brief::default();
+    }
     let Attempt { n, at, status, ref error, ms, .. } = *attempt;
     let brief = || Attempt { n, at, status, error: error.clone(), ms, trace: None };
-    (attempt.counts() && feed.is_heard()).then(brief)
+    Brief {
+        attempt: attempt.counts().then(brief),
+        tried: feed.closely(|| Tried::of(attempt, &planned.meant.url_callback)),
+    }
 }
 
 /// The same as news. A look at a callback that is not there is neither attempt nor decision.
-pub(super) fn tell_feed(feed: &Feed, told: &Told<'_>, now: &Now) {
-    match told.attempt {
-        Some(attempt) => feed.tell(|| News::Attempt(attempted(told, attempt, now))),
-        None if told.carried.is_err() => feed.tell(|| News::Decision(decided(told))),
+pub(super) fn tell_feed(feed: &Feed, told: &mut Told<'_>, now: &Now) {
+    let Brief { attempt, tried } = std::mem::take(&mut told.brief);
+    match &attempt {
+        Some(attempt) => feed.tell(|| News::Attempt(Attempted { tried, ..attempted(told, attempt, now) })),
+        None if told.carried.is_err() => feed.tell(|| News::Decision(Decided { tried, ..decided(told) })),
         None => {}
     }
     if told.planned.status(told.before) != told.planned.status(told.after) {
@@ -107,6 +123,7 @@ fn attempted(told: &Told<'_>, attempt: &Attempt, now: &Now) -> Attempted {
         error: attempt.error.clone(),
         ms: attempt.ms,
         next_try: waits.map(|probe| probe.due.on_the_wall(now)),
+        tried: None,
     }
 }
 
@@ -117,5 +134,6 @@ fn decided(told: &Told<'_>) -> Decided {
         outcome: told.next.outcome,
         reason: told.next.reason.clone(),
         replay: told.replay,
+        tried: None,
     }
 }

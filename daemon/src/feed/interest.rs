@@ -96,6 +96,7 @@ mod tests {
             outcome: Outcome::SkippedPlugin,
             reason: None,
             replay: false,
+            tried: None,
         });
         let event = News::Event(Arrived {
             about: about(),
@@ -103,6 +104,7 @@ mod tests {
             duplicate: false,
             subscriptions: vec!["plain".into(), "slack".into()],
             plan: 1,
+            seen: None,
         });
         let (state, none) = ("ok".into(), Vec::new);
         let reload =
