@@ -11,6 +11,7 @@ set -eu
 
 plugins=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$plugins")
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$plugins/lib.sh"
 
 out=$plugins

@@ -1,4 +1,5 @@
-# What build.sh and check.sh share. Needs $plugins and $root.
+# What build.sh, check.sh and story.sh share. Needs $plugins and $root.
+# shellcheck shell=sh disable=SC2034,SC2154 # it uses what they set, and they what it sets
 
 NAMES="match redact slack"
 TARGET=wasm32-unknown-unknown
@@ -34,7 +35,7 @@ digest() {
 # the versions of what is linked in. Tests are not.
 sources_digest() {
     (
-        cd "$root"
+        cd "$root" || exit
         find plugins/wit plugins/sdk/src plugins/sdk/Cargo.toml "plugins/$1/src" "plugins/$1/Cargo.toml" \
             -type f ! -name tests.rs | LC_ALL=C sort | xargs sha256sum
         sed -n '/^\[profile\.plugin\]/,/^$/p' Cargo.toml

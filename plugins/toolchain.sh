@@ -24,6 +24,12 @@ if [ -z "$std" ]; then
     echo "toolchain: the package rustc-web is not known here; run \`apt-get update\` on a Debian with its security updates" >&2
     exit 1
 fi
+offered=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/p')
+recorded=$(sed -n 's/^compiler rustc \([0-9.]*\).*/\1/p' "$here/BUILDINFO")
+if [ "$offered" != "$recorded" ]; then
+    echo "toolchain: apt offers rustc $offered, BUILDINFO records $recorded: with this one the plugins come out as other" \
+        "bytes, and check.sh compares what both files make of the golden events" >&2
+fi
 llvm=$(apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9]*\).*/\1/p' | head -n 1)
 (cd "$out/deb" && apt-get download -qq rustc-web "$std" libstd-rust-web-dev rust-web-src "$llvm")
 for package in rustc-web "$std" libstd-rust-web-dev "$llvm"; do

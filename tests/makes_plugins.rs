@@ -69,6 +69,40 @@ fn a_missing_toolchain_is_named_with_the_command_that_installs_it() {
 }
 
 #[test]
+fn a_compiler_without_a_linker_gets_that_of_another() {
+    let relay = Relay::prepare("");
+    output(relay.bare_command(&["plugin", "new", "long-only"]), "");
+    for folder in ["own/wasm/lib", "other/host/lib", "other/host/bin", "path", "empty"] {
+        fs::create_dir_all(relay.path(folder)).unwrap();
+    }
+    fs::write(relay.path("own/wasm/lib/libstd-1.rlib"), "").unwrap();
+    let linker = relay.path("other/host/bin/rust-lld");
+    fs::write(&linker, "").unwrap();
+    let says =
+        |name: &str, folder: &str| tool(&relay, name, &format!("echo {}", relay.path(folder).display()));
+    let (rustc, _other) = (says("rustc", "own/wasm/lib"), says("path/rustc", "other/host/lib"));
+    let cargo = tool(
+        &relay,
+        "cargo",
+        "[ \"$1\" = build ] || exit 0; echo \"linker $CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER\" >&2; exit 1",
+    );
+    let build = |path: &str, named: Option<&str>| {
+        let mut command = relay.bare_command(&["plugin", "build", "long-only"]);
+        command.env("CARGO", &cargo).env("RUSTC", &rustc).env("PATH", relay.path(path));
+        command.env_remove("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER");
+        command.envs(named.map(|linker| ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)));
+        output(command, "").stderr
+    };
+    let lacks = "no linker for wasm was found";
+    let found = build("path", None);
+    assert!(found.contains(&format!("linker {}\n", linker.display())) && !found.contains(lacks), "{found}");
+    let named = build("path", Some("mine"));
+    assert!(named.contains("linker mine\n") && !named.contains(lacks), "{named}");
+    let missing = build("empty", None);
+    assert!(missing.contains("linker \n") && missing.contains(lacks), "{missing}");
+}
+
+#[test]
 fn a_file_tells_what_it_is() {
     let relay = Relay::prepare("");
     let inspect = |file: &str| output(relay.bare_command(&["plugin", "inspect", file, "--json"]), "");

@@ -19,6 +19,7 @@ pub mod facts;
 pub mod inputs;
 pub mod inspect;
 pub mod kit;
+pub mod linker;
 pub mod new;
 pub mod snapshot;
 pub mod test;

@@ -8,14 +8,15 @@ const PACKAGE: &str = "track:relay/";
 const VERSION: &str = "0.1.0";
 
 /// How to get a file that fits.
-pub(super) const REBUILD: &str = "build it again for the `plugins/wit` of this trackrelay";
+pub(super) const REBUILD: &str = "build it again for this trackrelay: in Rust with the `sdk` that `trackrelay plugin new` \
+    writes and `trackrelay plugin build`, otherwise for its `plugins/wit`";
 
 /// How the files begin that people take for plugins.
 const MAGIC: [(&[u8], &str); 6] = [
     (b"\x1f\x8b", "is packed by gzip; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "is packed by zstd; unpack it first"),
     (b"PK\x03\x04", "is a zip archive; unpack it first"),
-    (b"\x7fELF", "is a native program or library; build it for `wasm32-unknown-unknown`"),
+    (b"\x7fELF", "is a native program or library; `trackrelay plugin build` makes a `.wasm` file"),
     (b"(module", "is WebAssembly as text; `wasm-tools parse` makes a binary file of it"),
     (b"(component", "is WebAssembly as text; `wasm-tools parse` makes a binary file of it"),
 ];
@@ -42,23 +43,23 @@ pub(super) fn named(bytes: &[u8]) -> Option<String> {
             "ends too early, after {} bytes: it was cut short; copy or build it again",
             bytes.len()
         )),
-        _ if std::str::from_utf8(&bytes[..bytes.len().min(64)]).is_ok() => {
-            Some("is text, not a WebAssembly file; `path` names the `.wasm` that a build makes".into())
-        }
-        _ => Some("is not a WebAssembly file; `path` names the `.wasm` that a build makes".into()),
+        _ if std::str::from_utf8(&bytes[..bytes.len().min(64)]).is_ok() => Some(
+            "is text, not a WebAssembly file; `path` names the `.wasm` that `trackrelay plugin build` makes"
+                .into(),
+        ),
+        _ => Some(
+            "is not a WebAssembly file; `path` names the `.wasm` that `trackrelay plugin build` makes".into(),
+        ),
     }
 }
 
 /// A core module that tells nothing of the contract.
 pub(super) fn bare_module(wasip1: bool) -> String {
-    let target = if wasip1 {
-        "it was built for a WASI target; build it for `wasm32-unknown-unknown`, and "
-    } else {
-        ""
-    };
+    let target = if wasip1 { "built for a WASI target " } else { "" };
     format!(
-        "is a core module that does not say which component it means: {target}use the guest crate \
-         `plugins/sdk`, or make a component of it with `wasm-tools component embed` and `component new`"
+        "is a core module {target}that does not say which component it means; begin with `trackrelay plugin new` and \
+         build it with `trackrelay plugin build`, or make a component of it with `wasm-tools component embed` and \
+         `component new`"
     )
 }
 
@@ -72,7 +73,7 @@ pub(super) fn exports(names: &[&str], filter: &str, transform: &str) -> String {
     if let Some(run) = names.iter().find(|name| name.starts_with("wasi:cli/run@")) {
         return format!(
             "is a command (it exports `{}`), not a plugin, which exports `{filter}` or `{transform}`; build a \
-             library for `wasm32-unknown-unknown`",
+             library with `trackrelay plugin build`",
             text::brief(run)
         );
     }
@@ -81,7 +82,8 @@ pub(super) fn exports(names: &[&str], filter: &str, transform: &str) -> String {
         [name, ..] => format!("`{}`", text::brief(name)),
     };
     format!(
-        "exports {found}, but neither `{filter}` nor `{transform}`; build it for a world of `plugins/wit`"
+        "exports {found}, but neither `{filter}` nor `{transform}`; build it for a world of `plugins/wit`, or \
+         begin with `trackrelay plugin new`"
     )
 }
 

@@ -15,7 +15,7 @@ use crate::cli::plugin::toolchain::Toolchain;
 ///
 /// Runs cargo for wasm32-unknown-unknown, with flags that keep the names of your folders out of
 /// the file. The compiler is the one that cargo would take; the variables CARGO and RUSTC name
-/// others. If something is missing, the error has the one command that installs it.
+/// others. One without a linker for wasm is given that of another toolchain. If something is missing, the error has the one command that installs it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,11 +51,16 @@ pub fn build(dir: &Path) -> Result<PathBuf, Failure> {
             "no Cargo.toml in `{dir}` or above it; `trackrelay plugin new NAME` makes a plugin"
         ))
     })?;
-    let mut child = Toolchain::find(&folder)?.build(&folder).spawn().context("cannot start cargo")?;
+    let toolchain = Toolchain::find(&folder)?;
+    let mut child = toolchain.build(&folder).spawn().context("cannot start cargo")?;
     let told = child.stdout.take().map(artifacts).unwrap_or_default();
     let status = child.wait().context("cannot wait for cargo")?;
     if !status.success() {
-        return Err(Failure::failed(format!("cargo failed in `{}`, as it says above", folder.display())));
+        let lacks = toolchain.lacks().map(|what| format!("; {what}")).unwrap_or_default();
+        return Err(Failure::failed(format!(
+            "cargo failed in `{}`, as it says above{lacks}",
+            folder.display()
+        )));
     }
     let own = told.into_iter().rev().find(|artifact| artifact.manifest_path == folder.join("Cargo.toml"));
     own.and_then(Artifact::wasm).ok_or_else(|| {

@@ -8,12 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cli::failure::Failure;
+use crate::cli::plugin::linker::{self, Linker};
 
 pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Asks a compiler where its libraries are.
+const LIBRARIES: [&str; 2] = ["--print", "target-libdir"];
 
 /// `CARGO` and `RUSTC` name others than those on the path, as cargo itself has it.
 pub struct Toolchain {
     cargo: OsString,
+    linker: Linker,
 }
 
 impl Toolchain {
@@ -25,14 +30,20 @@ impl Toolchain {
         if answer(folder, &cargo, &["--version"]).is_none() {
             return Err(Failure::failed(format!("no cargo (`{}`); {}", cargo.display(), install_rust())));
         }
-        let Some(libraries) = answer(folder, &rustc, &["--print", "target-libdir", "--target", TARGET])
-        else {
+        let for_wasm = [&LIBRARIES[..], &["--target", TARGET]].concat();
+        let Some(libraries) = answer(folder, &rustc, &for_wasm) else {
             return Err(Failure::failed(format!("no compiler (`{}`); {}", rustc.display(), install_rust())));
         };
         if !has_library(Path::new(libraries.trim())) {
             return Err(Failure::failed(missing_target(folder, &rustc)));
         }
-        Ok(Toolchain { cargo })
+        let path = env::var_os("PATH").unwrap_or_default();
+        let others = || answer(folder, OsStr::new("rustc"), &LIBRARIES).map(|line| line.trim().into());
+        let linker = match env::var_os(linker::VARIABLE) {
+            Some(_) => Linker::Known,
+            None => Linker::find(Path::new(libraries.trim()), &path, others),
+        };
+        Ok(Toolchain { cargo, linker })
     }
 
     /// A build of a folder, told as JSON on stdout.
@@ -41,7 +52,21 @@ impl Toolchain {
         command.current_dir(folder).args(["build", "--release", "--target", TARGET]);
         command.arg("--message-format=json-render-diagnostics");
         command.env("CARGO_ENCODED_RUSTFLAGS", flags(folder)).stdout(Stdio::piped());
+        if let Linker::Other(linker) = &self.linker {
+            command.env(linker::VARIABLE, linker);
+        }
         command
+    }
+
+    /// What a build that failed may have lacked.
+    pub fn lacks(&self) -> Option<String> {
+        (self.linker == Linker::Missing).then(|| {
+            format!(
+                "no linker for wasm was found, `rust-lld` or `wasm-ld`: {}, or name one in the variable `{}`",
+                install_rust(),
+                linker::VARIABLE
+            )
+        })
     }
 }
 

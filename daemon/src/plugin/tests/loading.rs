@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::super::foreign::REBUILD;
 use super::*;
 
 fn load_error(bytes: &[u8]) -> String {
@@ -25,7 +26,9 @@ fn a_component_and_the_core_module_it_is_made_from_are_both_accepted() {
 fn what_is_no_plugin_is_refused_with_what_it_is_and_what_to_do() {
     let parsed = |text: &str| wat::parse_str(text).unwrap();
     let neither = "but neither `track:relay/filter@0.1.0` nor `track:relay/transform@0.1.0`; build it for a \
-        world of `plugins/wit`";
+        world of `plugins/wit`, or begin with `trackrelay plugin new`";
+    let begin = "begin with `trackrelay plugin new` and build it with `trackrelay plugin build`, or make a component \
+        of it with `wasm-tools component embed` and `component new`";
     let command = "(component (component $c) (instance $i (instantiate $c)) (export \"wasi:cli/run@0.2.3\" (instance $i)))";
     for (bytes, what) in [
         (b"".to_vec(), "is empty; copy or build it again".to_owned()),
@@ -36,11 +39,12 @@ fn what_is_no_plugin_is_refused_with_what_it_is_and_what_to_do() {
         ),
         (
             b"fn main() {}".to_vec(),
-            "is text, not a WebAssembly file; `path` names the `.wasm` that a build makes".into(),
+            "is text, not a WebAssembly file; `path` names the `.wasm` that `trackrelay plugin build` makes"
+                .into(),
         ),
         (
             b"\xff\xfe\0\x80".to_vec(),
-            "is not a WebAssembly file; `path` names the `.wasm` that a build makes".into(),
+            "is not a WebAssembly file; `path` names the `.wasm` that `trackrelay plugin build` makes".into(),
         ),
         (
             b"\0asm\x02\0\0\0".to_vec(),
@@ -52,28 +56,27 @@ fn what_is_no_plugin_is_refused_with_what_it_is_and_what_to_do() {
         ),
         (parsed("(component)"), format!("exports nothing, {neither}")),
         (
-            parsed("(component (component $c) (instance $i (instantiate $c)) (export \"a:b/c@1.0.0\" (instance $i)))"),
+            parsed(
+                "(component (component $c) (instance $i (instantiate $c)) (export \"a:b/c@1.0.0\" (instance $i)))",
+            ),
             format!("exports `a:b/c@1.0.0`, {neither}"),
         ),
         (
             parsed(command),
             "is a command (it exports `wasi:cli/run@0.2.3`), not a plugin, which exports \
-             `track:relay/filter@0.1.0` or `track:relay/transform@0.1.0`; build a library for \
-             `wasm32-unknown-unknown`"
+             `track:relay/filter@0.1.0` or `track:relay/transform@0.1.0`; build a library with \
+             `trackrelay plugin build`"
                 .into(),
         ),
         (
             guest::bare_module(),
-            "is a core module that does not say which component it means: use the guest crate `plugins/sdk`, \
-             or make a component of it with `wasm-tools component embed` and `component new`"
-                .into(),
+            format!("is a core module that does not say which component it means; {begin}"),
         ),
         (
             parsed("(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func)))"),
-            "is a core module that does not say which component it means: it was built for a WASI target; build \
-             it for `wasm32-unknown-unknown`, and use the guest crate `plugins/sdk`, or make a component of it with \
-             `wasm-tools component embed` and `component new`"
-                .into(),
+            format!(
+                "is a core module built for a WASI target that does not say which component it means; {begin}"
+            ),
         ),
     ] {
         assert_eq!(load_error(&bytes), format!("plugin `p`: `FOLDER/p.wasm` {what}"));
@@ -151,8 +154,7 @@ fn the_version_of_the_contract_decides() {
     let other = |found: &str, advice: &str| {
         format!(
             "plugin `p`: `FOLDER/p.wasm` is for another version of the contract: it exports \
-             `track:relay/filter@{found}`, expected is `track:relay/filter@0.1.0`; build it again for the \
-             `plugins/wit` of this trackrelay{advice}"
+             `track:relay/filter@{found}`, expected is `track:relay/filter@0.1.0`; {REBUILD}{advice}"
         )
     };
     for (found, advice) in
@@ -176,7 +178,8 @@ fn a_changed_record_shows_when_the_config_is_loaded() {
     assert_eq!(
         error,
         "plugin `p` was built for another form of the contract: expected variant of 2 cases, found 3 cases; \
-         build it again for the `plugins/wit` of this trackrelay, or update trackrelay"
+         build it again for this trackrelay: in Rust with the `sdk` that `trackrelay plugin new` writes and \
+         `trackrelay plugin build`, otherwise for its `plugins/wit`, or update trackrelay"
     );
 }
 
