@@ -56,14 +56,14 @@ impl Code {
 }
 
 /// A core module that tells its own component type, as compilers leave it, made into the
-/// component that it means.
+/// component that it means. At every load: it takes a millisecond, which is not worth a file.
 fn encode(engine: &Engine, module: &[u8], signs: &Signs) -> Result<Vec<u8>, String> {
     if !signs.component_type {
         return Err(foreign::bare_module(signs.wasip1));
     }
     Module::validate(engine, module).map_err(|error| cannot("compiled", &error))?;
+    // What comes out is validated by the engine, when it compiles it.
     ComponentEncoder::default()
-        .validate(true)
         .module(module)
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| format!("cannot be made into a component: {}", text::brief(&format!("{error:#}"))))

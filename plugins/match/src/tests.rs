@@ -3,6 +3,9 @@ use trackrelay_plugin::{Filter, Verdict};
 
 use super::Match;
 
+#[path = "../../native.rs"]
+mod native;
+
 const EVENT: &str = concat!(
     r#"{"event_id":9007199254740993,"created_at":"2026-03-01T10:00:00.123Z","creator_id":5300029,"#,
     r#""metadata":{"action":"created","model":"time_entry","workspace_id":"4200017"},"#,
@@ -140,4 +143,10 @@ fn wrong_configs_are_refused_with_path_and_operator() {
     ] {
         assert_eq!(refused(config), error, "{config}");
     }
+}
+
+#[test]
+#[ignore = "`cargo bench --bench plugins` runs it and reads the time"]
+fn native_calls() {
+    native::time(Match::configure, Match::check);
 }

@@ -6,6 +6,9 @@ use trackrelay_plugin::{Content, Outcome, Transform};
 
 use super::Redact;
 
+#[path = "../../native.rs"]
+mod native;
+
 /// The body that goes out, the event itself if it stays as it is.
 fn body(config: &str, json: &str) -> String {
     match Redact::configure(config).unwrap().apply(&event(json)).unwrap() {
@@ -219,4 +222,10 @@ proptest! {
         let mut bytes = text.bytes();
         prop_assert!(out.bytes().all(|byte| bytes.any(|own| own == byte)), "{} {}", text, out);
     }
+}
+
+#[test]
+#[ignore = "`cargo bench --bench plugins` runs it and reads the time"]
+fn native_calls() {
+    native::time(Redact::configure, Redact::apply);
 }

@@ -4,6 +4,9 @@ use trackrelay_plugin::{Content, Outcome, Transform};
 
 use super::{LONGEST, Slack};
 
+#[path = "../../native.rs"]
+mod native;
+
 fn body(config: &str, json: &str) -> String {
     match Slack::configure(config).unwrap().apply(&event(json)).unwrap() {
         Outcome::Replace(message) => {
@@ -114,4 +117,10 @@ fn wrong_configs_are_refused() {
 fn what_is_not_json_is_a_failure() {
     let answer = Slack::configure("{}").unwrap().apply(&event("hello"));
     assert_eq!(answer.err().unwrap(), "the event is not well-formed JSON at byte 0");
+}
+
+#[test]
+#[ignore = "`cargo bench --bench plugins` runs it and reads the time"]
+fn native_calls() {
+    native::time(Slack::configure, Slack::apply);
 }
