@@ -180,6 +180,22 @@ pub struct PluginSpec {
     pub sha256_place: Place,
 }
 
+impl PluginSpec {
+    /// A file that stands in no config, under the default limits.
+    pub fn of_file(name: String, path: PathBuf) -> PluginSpec {
+        PluginSpec {
+            name,
+            path,
+            sha256: None,
+            isolation: Isolation::default(),
+            limits: PluginLimits::default(),
+            place: Place::default(),
+            path_place: Place::default(),
+            sha256_place: Place::default(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {

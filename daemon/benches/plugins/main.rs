@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use trackrelay::config::{Isolation, Place, PluginLimits, PluginSpec};
+use trackrelay::config::{Isolation, PluginSpec};
 use trackrelay::plugin::Stage;
 
 #[path = "../rig/event.rs"]
@@ -75,16 +75,7 @@ impl Case {
 
     /// As a config names it that says nothing else but, where it matters, the isolation.
     fn spec(&self, isolation: Isolation) -> PluginSpec {
-        PluginSpec {
-            name: self.name.to_owned(),
-            path: self.file(),
-            sha256: None,
-            isolation,
-            limits: PluginLimits::default(),
-            place: Place::default(),
-            path_place: Place::default(),
-            sha256_place: Place::default(),
-        }
+        PluginSpec { isolation, ..PluginSpec::of_file(self.name.to_owned(), self.file()) }
     }
 }
 

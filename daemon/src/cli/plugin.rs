@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
-use crate::config::{Isolation, Place, PluginLimits, PluginSpec};
+use crate::config::{Isolation, PluginSpec};
 use crate::plugin::{Host, Plugin};
 
 pub mod bench;
@@ -67,16 +67,7 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
 
 /// A file as the config would name it, under the default limits.
 fn spec(file: &Path, isolation: Isolation) -> PluginSpec {
-    PluginSpec {
-        name: facts::name(file),
-        path: file.to_owned(),
-        sha256: None,
-        isolation,
-        limits: PluginLimits::default(),
-        place: Place::default(),
-        path_place: Place::default(),
-        sha256_place: Place::default(),
-    }
+    PluginSpec { isolation, ..PluginSpec::of_file(facts::name(file), file.to_owned()) }
 }
 
 fn load(host: &Host, file: &Path) -> Result<Arc<Plugin>, Failure> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Entry, Failure, Host, Input, Keep, LoadError, Plugin, Reshape, Stage};
-use crate::config::{Isolation, Place, PluginLimits, PluginSpec};
+use crate::config::{Isolation, PluginLimits, PluginSpec};
 use crate::event::{Action, Entity, Event, EventId};
 
 /// A host and a folder for plugin files.
@@ -34,16 +34,8 @@ impl Bench {
     fn spec(&self, bytes: &[u8]) -> PluginSpec {
         let path = self.folder.path().join("p.wasm");
         std::fs::write(&path, bytes).unwrap();
-        PluginSpec {
-            name: "p".into(),
-            path,
-            sha256: None,
-            isolation: Isolation::Reuse,
-            limits: PluginLimits { time: Duration::from_secs(5), ..PluginLimits::default() },
-            place: Place::default(),
-            path_place: Place::default(),
-            sha256_place: Place::default(),
-        }
+        let limits = PluginLimits { time: Duration::from_secs(5), ..PluginLimits::default() };
+        PluginSpec { limits, ..PluginSpec::of_file("p".into(), path) }
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Arc<Plugin>, LoadError> {
@@ -104,16 +96,9 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 /// A plugin that comes with trackrelay.
 fn shipped(host: &Host, name: &str) -> Arc<Plugin> {
-    let spec = PluginSpec {
-        name: name.into(),
-        path: golden::folder().join(format!("{name}.wasm")),
-        sha256: None,
-        isolation: Isolation::Reuse,
-        limits: PluginLimits { time: Duration::from_secs(5), ..PluginLimits::default() },
-        place: Place::default(),
-        path_place: Place::default(),
-        sha256_place: Place::default(),
-    };
+    let path = golden::folder().join(format!("{name}.wasm"));
+    let limits = PluginLimits { time: Duration::from_secs(5), ..PluginLimits::default() };
+    let spec = PluginSpec { limits, ..PluginSpec::of_file(name.into(), path) };
     host.load(&spec).unwrap()
 }
 
