@@ -143,6 +143,18 @@ fn form(env: Env<'_>) -> Result<Form, BadVariable> {
     }
 }
 
+/// Headers by which a request says what it is: with another value it would arrive as something else.
+const OWN_HEADERS: [&str; 8] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Headers mostly hold keys, so a wrong one is told by its place.
 fn headers(env: Env<'_>) -> Result<(), BadVariable> {
     let variable = for_traces("HEADERS", env);
@@ -152,6 +164,10 @@ fn headers(env: Env<'_>) -> Result<(), BadVariable> {
         let value = percent_decode_str(value.trim()).decode_utf8().ok().filter(|value| !value.is_empty())?;
         HeaderName::from_str(name.trim()).ok().zip(HeaderValue::from_str(&value).ok())
     };
+    let taken = |entry: &str| is_header(entry).filter(|(name, _)| OWN_HEADERS.contains(&name.as_str()));
+    if let Some((name, _)) = value.split_terminator(',').find_map(taken) {
+        return Err(bad(variable, format!("`{name}` is for the request itself to say; leave it out")));
+    }
     match value.split_terminator(',').position(|entry| is_header(entry).is_none()) {
         Some(at) => Err(bad(
             variable,
@@ -256,6 +272,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "say `http/protobuf`"),
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http", "there is no protocol `http`"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,s3cret", "entry 2 is no header"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,Content-Length=3", "`content-length` is for the request"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a b=s3cret", "entry 1 is no header"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "say `none`"),
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/a", "SSL_CERT_FILE"),
