@@ -182,11 +182,12 @@ impl Plugin {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: io::Error| format!("failed to read `{}`: {error}", path.display());
-    let file = File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
-    if !about.is_file() {
+    // Before it is opened: a pipe without a writer is not to be waited for.
+    if !path.metadata().map_err(failed)?.is_file() {
         return Err(format!("`{}` is not a file", path.display()));
     }
+    let file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST_FILE {

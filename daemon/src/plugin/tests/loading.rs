@@ -1,5 +1,6 @@
 //! What is accepted as a plugin, and how refusals read.
 
+use rustix::fs::{FileType, Mode};
 use sha2::{Digest, Sha256};
 
 use super::super::foreign::REBUILD;
@@ -122,6 +123,9 @@ fn files_that_are_none_are_refused() {
         error.replace(&bench.folder.path().display().to_string(), "FOLDER")
     };
     assert_eq!(load(bench.folder.path().into()), "plugin `p`: `FOLDER` is not a file");
+    let pipe = bench.folder.path().join("pipe.wasm");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    assert_eq!(load(pipe), "plugin `p`: `FOLDER/pipe.wasm` is not a file");
     let missing = load(bench.folder.path().join("no.wasm"));
     assert!(missing.starts_with("plugin `p`: failed to read `FOLDER/no.wasm`: "), "{missing}");
     let large = bench.folder.path().join("large.wasm");
