@@ -134,6 +134,10 @@ fn way_out(group: &MissingGroup, name: &str, here: &Invocation) -> String {
             format!("mend the callback, then {} sends them again", run(&["replay", "--failed", name]))
         }
         Some(Outcome::Pending) => format!("{} shows what it waits for", look()),
+        Some(Outcome::Dropped) if group.reason.starts_with("fault injected") => {
+            let replay = run(&["replay", &newest, "--to", name]);
+            format!("take that fault out of its `faults`, then {replay} sends this one")
+        }
         Some(Outcome::Dropped | Outcome::Cancelled | Outcome::Delivered) | None => {
             format!("{} sends this one", run(&["replay", &newest, "--to", name]))
         }
