@@ -75,6 +75,8 @@ fn real_shells_complete_live_names() {
             ("secret show", "sla", "slack-billable"),
             ("why --not", "sla", "slack-billable"),
             ("plugin", "insp", "inspect"),
+            ("tail --subscription", "sla", "slack-billable"),
+            ("events --outcome", "skipped_f", "skipped_filter"),
             ("why", "40000", "4000000000000000017"),
             ("replay", "40000", "4000000000000000017"),
             ("record folder", "40000", "4000000000000000017"),

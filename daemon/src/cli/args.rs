@@ -93,6 +93,18 @@ pub fn events_or_folder() -> ArgValueCompleter {
     ArgValueCompleter::new(names::events_or_folder)
 }
 
+pub fn entities() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::entities)
+}
+
+pub fn actions() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::actions)
+}
+
+pub fn outcomes() -> ArgValueCompleter {
+    ArgValueCompleter::new(names::outcomes)
+}
+
 pub fn filters() -> ArgValueCompleter {
     ArgValueCompleter::new(names::filters)
 }

@@ -64,19 +64,19 @@ pub struct Filters {
     pub until: Option<String>,
 
     /// Those about this kind of entity, such as time_entry
-    #[arg(long, value_name = "ENTITY")]
+    #[arg(long, value_name = "ENTITY", add = args::entities())]
     pub entity: Option<String>,
 
     /// created, updated or deleted
-    #[arg(long, value_name = "ACTION")]
+    #[arg(long, value_name = "ACTION", add = args::actions())]
     pub action: Option<String>,
 
     /// Those that something was decided about for this subscription
-    #[arg(long, value_name = "NAME", value_parser = args::name)]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::subscriptions())]
     pub subscription: Option<String>,
 
     /// Those that came to this, such as failed, pending or skipped_plugin
-    #[arg(long, value_name = "OUTCOME")]
+    #[arg(long, value_name = "OUTCOME", add = args::outcomes())]
     pub outcome: Option<String>,
 
     /// Those that hold this text as they were received, letter for letter

@@ -24,19 +24,19 @@ Examples:
   trackrelay tail --json | jq -r 'select(.type == \"attempt\") | [.subscription, .ms] | @tsv'")]
 pub struct Args {
     /// Only of this subscription; may be repeated
-    #[arg(long, value_name = "NAME", value_parser = args::name)]
+    #[arg(long, value_name = "NAME", value_parser = args::name, add = args::subscriptions())]
     subscription: Vec<String>,
 
     /// Only events about this entity, such as time_entry; may be repeated
-    #[arg(long, value_parser = args::entity)]
+    #[arg(long, value_parser = args::entity, add = args::entities())]
     entity: Vec<String>,
 
     /// Only events of this action: created, updated, deleted; may be repeated
-    #[arg(long, value_parser = args::action)]
+    #[arg(long, value_parser = args::action, add = args::actions())]
     action: Vec<String>,
 
     /// Only decisions and attempts that led to this, such as failed or skipped_plugin; may be repeated
-    #[arg(long, value_parser = args::outcome)]
+    #[arg(long, value_parser = args::outcome, add = args::outcomes())]
     outcome: Vec<String>,
 
     /// Print one JSON object a line

@@ -18,6 +18,7 @@ use crate::cli::reply::StatusReply;
 use crate::cli::wait;
 use crate::config::Config;
 use crate::config::load::load;
+use crate::delivery::Outcome;
 use crate::event::{Action, Entity};
 
 /// Longer feels like a hang; a daemon answers in a few milliseconds.
@@ -101,6 +102,23 @@ pub fn pairs_or_file(typed: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = pairs(typed);
     found.extend(PathCompleter::file().stdio().complete(typed));
     found
+}
+
+pub fn entities(typed: &OsStr) -> Vec<CompletionCandidate> {
+    words(typed, Entity::ALL.map(Entity::as_str))
+}
+
+pub fn actions(typed: &OsStr) -> Vec<CompletionCandidate> {
+    words(typed, Action::ALL.map(Action::as_str))
+}
+
+/// What may become of a delivery.
+pub fn outcomes(typed: &OsStr) -> Vec<CompletionCandidate> {
+    words(typed, Outcome::ALL.map(Outcome::as_str))
+}
+
+fn words(typed: &OsStr, words: impl IntoIterator<Item = &'static str>) -> Vec<CompletionCandidate> {
+    offer(typed, words.into_iter().map(|word| (word.to_owned(), String::new())).collect())
 }
 
 /// Event filters: a pair, or any action of an entity, or everything.
