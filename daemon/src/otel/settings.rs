@@ -164,20 +164,20 @@ fn headers(env: Env<'_>) -> Result<(), BadVariable> {
         let value = percent_decode_str(value.trim()).decode_utf8().ok().filter(|value| !value.is_empty())?;
         HeaderName::from_str(name.trim()).ok().zip(HeaderValue::from_str(&value).ok())
     };
-    let taken = |entry: &str| is_header(entry).filter(|(name, _)| OWN_HEADERS.contains(&name.as_str()));
-    if let Some((name, _)) = value.split_terminator(',').find_map(taken) {
-        return Err(bad(variable, format!("`{name}` is for the request itself to say; leave it out")));
-    }
-    match value.split_terminator(',').position(|entry| is_header(entry).is_none()) {
-        Some(at) => Err(bad(
-            variable,
-            format!(
+    for (at, entry) in value.split_terminator(',').enumerate() {
+        let wrong = match is_header(entry) {
+            None => format!(
                 "entry {} is no header; write `name=value`, with commas between and odd bytes as `%20`",
                 at + 1
             ),
-        )),
-        None => Ok(()),
+            Some((name, _)) if OWN_HEADERS.contains(&name.as_str()) => {
+                format!("`{name}` is for the request itself to say; leave it out")
+            }
+            Some(_) => continue,
+        };
+        return Err(bad(variable, wrong));
     }
+    Ok(())
 }
 
 fn resource(env: Env<'_>) -> Result<(), BadVariable> {
