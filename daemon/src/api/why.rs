@@ -66,15 +66,15 @@ impl Api {
             }
         };
         let mut line = line(decision, plan, met);
-        line["reason"] = match &decision.reason {
-            None => json!(waits()),
-            // It waits for its next attempt, and its subscription has been switched off meanwhile.
-            Some(said) => match planned.and_then(|planned| self.stands_still(planned)) {
-                Some(until) if decision.outcome == Outcome::Pending => json!(format!("{said}; {until}")),
-                _ => json!(said),
-            },
+        let pending = decision.outcome == Outcome::Pending;
+        // It waits for its next attempt, and its subscription has been switched off meanwhile.
+        let until = planned.filter(|_| pending).and_then(|planned| self.stands_still(planned));
+        line["reason"] = match (&decision.reason, until) {
+            (None, _) => json!(waits()),
+            (Some(said), Some(until)) => json!(format!("{said}; {until}")),
+            (Some(said), None) => json!(said),
         };
-        if decision.outcome == Outcome::Pending {
+        if pending {
             let standing = planned.and_then(|planned| self.store.standing(planned.id));
             line["next_try"] = json!(standing.as_deref().and_then(next_try));
         }
