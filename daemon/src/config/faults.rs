@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::event::EventId;
 use crate::splitmix::mix;
 
+/// How every sentence about a fault that was met begins.
+pub const INJECTED: &str = "fault injected";
+
 /// What can go wrong on purpose. The numbers are mixed into the chance and must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {

@@ -15,7 +15,7 @@ use super::rule::Answer;
 use super::stages::Stop;
 use super::{Deliverer, Work};
 use crate::clock;
-use crate::config::faults::Fault;
+use crate::config::faults::{Fault, INJECTED};
 use crate::config::{Faults, Secret};
 use crate::delivery::trace::Exchange;
 use crate::delivery::{Lane, SubscriptionId};
@@ -61,7 +61,7 @@ pub(super) fn named(sent: Sent, work: &Work) -> Sent {
 /// The faults that an attempt met, for people: also the reason of one that succeeded.
 pub(super) fn said(work: &Work) -> Option<String> {
     let met: Vec<_> = met(work).into_iter().map(Fault::as_str).collect();
-    (!met.is_empty()).then(|| format!("fault injected: {}", met.join(", ")))
+    (!met.is_empty()).then(|| format!("{INJECTED}: {}", met.join(", ")))
 }
 
 /// What came back, and how it went if the callback was asked.

@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, GOOD, QUIET, STRONG, clean, styled};
 use crate::cli::reply::{Missing, MissingGroup};
+use crate::config::faults::INJECTED;
 use crate::delivery::Outcome;
 
 /// What is asked at a time, so that the daemon is never busy with one question for long.
@@ -134,7 +135,7 @@ fn way_out(group: &MissingGroup, name: &str, here: &Invocation) -> String {
             format!("mend the callback, then {} sends them again", run(&["replay", "--failed", name]))
         }
         Some(Outcome::Pending) => format!("{} shows what it waits for", look()),
-        Some(Outcome::Dropped) if group.reason.starts_with("fault injected") => {
+        Some(Outcome::Dropped) if group.reason.starts_with(INJECTED) => {
             let replay = run(&["replay", &newest, "--to", name]);
             format!("take that fault out of its `faults`, then {replay} sends this one")
         }
