@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::harness::event::{ACTIONS, ENTITIES};
 use crate::harness::relay::output;
 use crate::harness::{Answer, Receiver, Relay, event};
 
@@ -128,20 +129,9 @@ fn status_and_list_tell_facts() {
 fn send_knows_all_27_pairs() {
     let receiver = Receiver::start();
     let relay = Relay::start(&receiver.table("all"));
-    let entities = [
-        "client",
-        "project",
-        "project_group",
-        "project_user",
-        "tag",
-        "task",
-        "time_entry",
-        "workspace",
-        "workspace_user",
-    ];
     let mut sent = 0;
-    for entity in entities {
-        for action in ["created", "updated", "deleted"] {
+    for entity in ENTITIES {
+        for action in ACTIONS {
             let output = relay.cli(&["send", &format!("{entity}.{action}"), "--json", "--no-wait"]);
             assert_eq!(output.code, 0, "{output:?}");
             sent += 1;

@@ -13,27 +13,17 @@ mod neighbour;
 
 use std::time::{Duration, Instant};
 
+use crate::harness::event::{ACTIONS, ENTITIES};
 use crate::harness::guest::{Guest, save};
 use crate::harness::{Receiver, Relay, Sender, event, wait_until};
 use animals::Animal;
 use neighbour::Neighbour;
 
-/// Kinds of events, one for each animal; the last, `time_entry.created`, is the neighbour's.
-const ENTITIES: [&str; 9] = [
-    "client",
-    "project",
-    "project_group",
-    "project_user",
-    "tag",
-    "task",
-    "workspace",
-    "workspace_user",
-    "time_entry",
-];
-const ACTIONS: [&str; 3] = ["updated", "deleted", "created"];
-
+/// A kind of events for each animal: every one but the neighbour's.
 fn kind(at: usize) -> String {
-    format!("{}.{}", ENTITIES[at / ACTIONS.len()], ACTIONS[at % ACTIONS.len()])
+    let of = |entity: &'static str| ACTIONS.iter().map(move |action| format!("{entity}.{action}"));
+    let mut others = ENTITIES.into_iter().flat_map(of).filter(|kind| kind != neighbour::KIND);
+    others.nth(at).expect("more animals than kinds of events")
 }
 
 fn row(attack: &str, outcome: &str, took: Duration) {

@@ -6,6 +6,20 @@ use serde_json::{Map, Value, json};
 /// When events happened that do not say; they are told apart by `event_id`.
 const CREATED_AT: &str = "2025-09-10T08:15:30.991Z";
 
+/// Track's entities and actions, in its order.
+pub const ENTITIES: [&str; 9] = [
+    "client",
+    "project",
+    "project_group",
+    "project_user",
+    "tag",
+    "task",
+    "time_entry",
+    "workspace",
+    "workspace_user",
+];
+pub const ACTIONS: [&str; 3] = ["created", "updated", "deleted"];
+
 /// An event under construction.
 #[derive(Clone, Debug)]
 pub struct Event {

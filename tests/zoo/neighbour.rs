@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Receiver, Relay, Sender, event};
 
+/// What it gets, and no animal.
+pub const KIND: &str = "time_entry.created";
+
 /// Events in peace for each attack: as many as come beside a short one.
 const CALM: usize = 4;
 
@@ -15,7 +18,7 @@ const NOISE: Duration = Duration::from_millis(400);
 /// What it needs: a filter of its own.
 pub fn tables(receiver: &Receiver) -> Vec<String> {
     let plugin = "[plugin.good]\npath = \"good.wasm\"\n".to_owned();
-    let table = receiver.table_for("good", "[\"time_entry.created\"]") + "filter = [{ plugin = \"good\" }]\n";
+    let table = receiver.table_for("good", &format!("[\"{KIND}\"]")) + "filter = [{ plugin = \"good\" }]\n";
     vec![plugin, table]
 }
 
@@ -57,7 +60,7 @@ impl<'a> Neighbour<'a> {
         self.sent += 1;
         let id = 10_000 + self.sent as i64;
         let begun = Instant::now();
-        self.sender.send(&event("time_entry.created", id).of(id));
+        self.sender.send(&event(KIND, id).of(id));
         let all = self.receiver.wait_for_at("good", self.sent);
         let arrived = all.iter().find(|request| request.event_id() == id).expect("it is among them");
         arrived.at.saturating_duration_since(begun)
