@@ -28,10 +28,10 @@ pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
         format!("`{to}` reset the connection before it had answered")
     } else if broke_off(error) {
         format!("`{to}` closed the connection before it had answered")
-    } else if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse_too_large) {
+    } else if reason(error).is_some_and(hyper::Error::is_parse_too_large) {
         let kibibytes = HEAD >> 10;
         format!("`{to}` answered with status and headers beyond {kibibytes} KiB or {FIELDS} fields")
-    } else if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+    } else if reason(error).is_some_and(hyper::Error::is_parse) {
         let tls = !target.secure && root.contains("version");
         let hint = if tls { "; should the URL begin with `https://`?" } else { "" };
         format!("`{to}` did not answer in HTTP: {root}{hint}")
@@ -76,11 +76,11 @@ pub(super) fn half(status: StatusCode, error: &hyper::Error) -> SendError {
     SendError::Failed(format!("answered {status}, but the answer broke off: {}", root(error)))
 }
 
-/// The connection ended before the head of an answer was complete. Over TLS, many servers
-/// end it without the goodbye that TLS asks for.
+/// The connection ended before the head of an answer was complete, or even before the request
+/// was on its way. Over TLS, many servers end it without the goodbye that TLS asks for.
 pub(super) fn broke_off(error: &PoolError) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message)
+    reason(error).is_some_and(|it| it.is_incomplete_message() || it.is_canceled() || it.is_closed())
         || [BrokenPipe, ConnectionReset, UnexpectedEof].into_iter().any(|kind| is_io(error, kind))
 }
 
@@ -131,6 +131,11 @@ fn hint(error: &TlsError) -> Option<&'static str> {
 /// The first of the causes that is of this type.
 pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// What the HTTP library means: a request that could not be sent names the reason behind it.
+fn reason<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper::Error> {
+    causes(error).filter_map(|cause| cause.downcast_ref()).last()
 }
 
 fn is_io(error: &PoolError, kind: io::ErrorKind) -> bool {

@@ -68,6 +68,22 @@ async fn a_fresh_connection_closed_without_an_answer_is_a_failure() {
     assert!(listener.accept().now_or_never().is_none(), "it was sent once more");
 }
 
+/// Whether it ends before, while or after the request is sent is a race, and not told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_ends_at_once_is_told_the_same_way_whenever_it_is_noticed() {
+    let (listener, url) = listener().await;
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    });
+    let client = Client::default();
+    for _ in 0..500 {
+        let error = client.send(post(&url), LONG).await.unwrap_err();
+        assert!(error.to_string().ends_with(" the connection before it had answered"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
     let (listener, url) = listener().await;
