@@ -243,7 +243,9 @@ fn a_collector_that_takes_nothing_delays_nothing() {
     gate.open();
     wait_until("it is said when that is over", || relay.log().contains("takes traces again").then_some(()));
     wait_until("gaps are told", || relay.log().contains("traces have gaps").then_some(()));
-    wait_for(&collector, "POST", |_| true);
+    relay.send(&event("project.created", 4020));
+    let delivered = wait_for(&collector, "deliver to projects", about(4020));
+    wait_for(&collector, "POST", |span| span.parent == delivered.id);
 }
 
 #[test]
