@@ -304,8 +304,8 @@ fn path_hint(written: &str, reason: &str) -> Option<String> {
     (reason == ABSENT).then(|| hint.to_owned())
 }
 
-/// What is wrong with a name, if so: they are shown in one line, sent over the API and kept
-/// in the store.
+/// What is wrong with a name, if so: they are shown in one line, given to commands, sent over
+/// the API and kept in the store.
 pub fn wrong_name(name: &str) -> Option<&'static str> {
     if name.trim().is_empty() {
         Some("must not be empty")
@@ -313,6 +313,8 @@ pub fn wrong_name(name: &str) -> Option<&'static str> {
         Some("must not hold control characters")
     } else if name.chars().count() > 200 {
         Some("is longer than 200 characters")
+    } else if name.starts_with('-') {
+        Some("must not begin with `-`, which commands take for an option")
     } else {
         None
     }

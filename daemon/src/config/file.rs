@@ -54,7 +54,7 @@ pub struct File {
     pub source: Named<Source>,
     /// WASM components that filter and transform events, by the names subscriptions use.
     pub plugin: Named<Plugin>,
-    /// Where events go. The key is the unique name, Track's description.
+    /// Where events go. The key is the unique name, Track's description; no name begins with `-`.
     pub subscription: Named<Subscription>,
 }
 

@@ -56,6 +56,11 @@ fn every_mistake_has_its_words() {
         ("description", json!(" "), "Subscription description must not be empty".to_owned()),
         ("description", Value::Null, "Subscription description must not be empty".to_owned()),
         ("description", json!("a\nb"), "`description` must not hold control characters".to_owned()),
+        (
+            "description",
+            json!("-x"),
+            "`description` must not begin with `-`, which commands take for an option".to_owned(),
+        ),
         ("description", json!(5), "`description` must be text".to_owned()),
         ("event_filters", json!([]), "The list of event filters must not be empty".to_owned()),
         ("event_filters", Value::Null, "The list of event filters must not be empty".to_owned()),

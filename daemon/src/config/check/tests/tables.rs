@@ -129,6 +129,15 @@ event_filters = ["*.*"]"#,
   |               ^^^"#,
         ),
         (
+            r#"[plugin.-x]
+path = "there.wasm""#,
+            r#"error: the name of a plugin must not begin with `-`, which commands take for an option
+ --> config.toml:1:9
+  |
+1 | [plugin.-x]
+  |         ^^"#,
+        ),
+        (
             r#"[subscription.a]
 url_callback = "http://127.0.0.1:3000"
 event_filters = ["*.*"]
