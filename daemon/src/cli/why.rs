@@ -186,11 +186,19 @@ fn way_out(why: &Why, decision: &Decision, here: &Invocation) -> String {
     let first = match decision.outcome {
         Outcome::SkippedDisabled => "enable",
         Outcome::SkippedNotValidated => "validate",
+        Outcome::SkippedFilter => {
+            return format!("  {}\n", clean(&filter_help(&why.entity, &why.action, name, here)));
+        }
         Outcome::SkippedRights => return format!("  {}\n", rights_help(&why.entity)),
         _ => return String::new(),
     };
     let (first, then) = (here.command(&[first, name]), here.command(&["replay", "--missed", name]));
     format!("  run `{}`, then `{}` sends this event\n", clean(&first), clean(&then))
+}
+
+/// What has a subscription want such events.
+pub fn filter_help(entity: &str, action: &str, name: &str, here: &Invocation) -> String {
+    format!("add \"{entity}.{action}\" to its event_filters: `{}`", here.command(&["edit", name]))
 }
 
 /// What has a member see an event of this entity.
@@ -239,6 +247,7 @@ plain: delivered at 2025-09-10 08:01:02Z
 
 slack: skipped_filter at 2025-09-10 08:00:01Z
   event_filters are project.*
+  add \"time_entry.created\" to its event_filters: `trackrelay edit slack`
 
 plain (replay): pending at 2025-09-10 09:00:00Z
   waits: answered 500

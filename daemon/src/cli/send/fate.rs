@@ -68,7 +68,10 @@ fn tell(
             None => String::new(),
         },
         Outcome::Pending => pending(decision, why, subscription, here, now),
-        Outcome::SkippedFilter => filtered(why, subscription),
+        Outcome::SkippedFilter => {
+            let help = why::filter_help(&why.entity, &why.action, name, here);
+            format!("{}; {help}", filtered(subscription))
+        }
         Outcome::SkippedDisabled => {
             format!("{reason}; {}, then `{}` sends this event", run(&["enable", name]), missed())
         }
@@ -85,13 +88,10 @@ fn tell(
     }
 }
 
-fn filtered(why: &Why, subscription: Option<&Subscription>) -> String {
-    let pair = format!("{}.{}", why.entity, why.action);
+fn filtered(subscription: Option<&Subscription>) -> String {
     match subscription {
-        Some(subscription) => {
-            format!(", its event_filters are {:?}; add {pair:?}", subscription.event_filters)
-        }
-        None => format!(", its event_filters do not name {pair:?}"),
+        Some(subscription) => format!(", its event_filters are {:?}", subscription.event_filters),
+        None => ", its event_filters do not match".to_owned(),
     }
 }
 
@@ -212,7 +212,8 @@ mod tests {
                 json!("no filter matches"),
                 json!([]),
                 "enabled",
-                "skipped_filter, its event_filters are [\"project.*\", \"time_entry.created\"]; add \"tag.created\"",
+                "skipped_filter, its event_filters are [\"project.*\", \"time_entry.created\"]; \
+                 add \"tag.created\" to its event_filters: `trackrelay edit 'my sub'`",
             ),
             (
                 "skipped_disabled",

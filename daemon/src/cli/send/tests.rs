@@ -106,7 +106,7 @@ async fn many_events_are_told_by_subscription() {
     let text = totals(&daemon.client, &here, &result.unwrap()).await.unwrap();
     let wanted = "\
 plain: 3 queued
-slack: skipped_filter, its event_filters are [\"project.*\"]; add \"tag.created\"
+slack: skipped_filter, its event_filters are [\"project.*\"]; add \"tag.created\" to its event_filters: `trackrelay edit slack`
 ";
     assert_eq!(output::plain(&text), wanted);
 }

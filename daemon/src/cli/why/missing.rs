@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{outcome_style, rights_help};
+use super::{filter_help, outcome_style, rights_help};
 use crate::cli::client::{Client, Target};
 use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
@@ -114,9 +114,7 @@ fn way_out(group: &MissingGroup, name: &str, here: &Invocation) -> String {
     let (entity, action) = (&group.newest.entity, &group.newest.action);
     let look = || run(&["why", &newest, name]);
     match group.outcome {
-        Some(Outcome::SkippedFilter) => {
-            format!("add \"{entity}.{action}\" to its event_filters: {}", run(&["edit", name]))
-        }
+        Some(Outcome::SkippedFilter) => filter_help(entity, action, name, here),
         Some(Outcome::SkippedRights) => rights_help(entity),
         Some(Outcome::SkippedDisabled) => {
             format!("run {}, then {} sends them", run(&["enable", name]), missed())
