@@ -72,7 +72,11 @@ fn line(finding: &Finding) -> String {
 }
 
 fn repair(ground: &Ground<'_>, json: bool) -> Result<(), Failure> {
-    let store = &ground.store;
+    let Some(store) = &ground.store else {
+        let why =
+            ground.loaded.problems().first().map_or_else(String::new, |problem| problem.message.clone());
+        return Err(Failure::BadConfig(why));
+    };
     if let Ok(found) = audit::examine(store)
         && found.as_ref().is_none_or(|audit| audit.problems.is_empty())
     {

@@ -52,8 +52,8 @@ pub(super) struct Ground<'a> {
     pub(super) here: &'a Invocation,
     pub(super) path: PathBuf,
     pub(super) loaded: Loaded,
-    /// The folder of the store, also of a config with errors.
-    pub(super) store: PathBuf,
+    /// The folder of the store, also of a config with errors; none if there is no config to name it.
+    pub(super) store: Option<PathBuf>,
     daemon: std::io::Result<Option<Runtime>>,
     /// What the daemon says of itself, asked for once.
     status: OnceCell<Result<StatusReply, String>>,
@@ -106,7 +106,8 @@ impl<'a> Ground<'a> {
     pub(super) fn survey(here: &'a Invocation) -> Result<Ground<'a>, Failure> {
         let path = here.config_file()?;
         let loaded = load(&path, here.env());
-        let store = loaded.result.as_ref().map_or(&loaded.sound.store, |config| &config.store.path).clone();
+        let store = loaded.result.as_ref().map_or(&loaded.sound.store, |config| &config.store.path);
+        let store = (!loaded.texts.is_empty()).then(|| store.clone());
         let daemon = runtime::find(here.env(), &path);
         Ok(Ground { here, path, loaded, store, daemon, status: OnceCell::new(), root: "/".into() })
     }
@@ -143,6 +144,9 @@ fn config(ground: &Ground<'_>) -> Vec<Finding> {
                 Finding { check: "config", state: State::Warning, text, help }
             });
             Finding::ok("config", format!("`{path}` can be loaded")).into_iter().chain(warned).collect()
+        }
+        [problem, ..] if ground.store.is_none() => {
+            vec![Finding::problem("config", problem.message.clone(), problem.hint.clone())]
         }
         problems => {
             let text = format!("`{path}` has {}", count(problems.len() as u64, "error"));
@@ -188,15 +192,16 @@ fn sockets(ground: &Ground<'_>) -> Vec<Finding> {
 }
 
 fn folder(ground: &Ground<'_>) -> Vec<Finding> {
-    let path = ground.store.display();
-    let Ok(metadata) = ground.store.metadata() else {
+    let Some(store) = &ground.store else { return Vec::new() };
+    let path = store.display();
+    let Ok(metadata) = store.metadata() else {
         return Finding::ok("store folder", format!("`{path}` is not there yet; the first start makes it"));
     };
     if metadata.mode() & 0o022 != 0 {
         let help = format!("run `chmod 700 {path}`");
         return vec![Finding::problem("store folder", format!("others can write into `{path}`"), help)];
     }
-    match audit::owner(&ground.store) {
+    match audit::owner(store) {
         Err(error) => vec![Finding::problem("store folder", error.to_string(), None)],
         Ok(Some(pid)) if ground.running().is_none_or(|runtime| runtime.pid != pid) => {
             let help = "stop it, or set another `[store] path`".to_owned();
@@ -209,7 +214,8 @@ fn folder(ground: &Ground<'_>) -> Vec<Finding> {
 fn store(ground: &Ground<'_>) -> Vec<Finding> {
     let help =
         |_: &str| Some(format!("stop the daemon and run `{}`", ground.here.command(&["doctor", "--repair"])));
-    match audit::examine(&ground.store) {
+    let Some(store) = &ground.store else { return Vec::new() };
+    match audit::examine(store) {
         Ok(None) => Vec::new(),
         Ok(Some(audit)) if audit.problems.is_empty() => Finding::ok(
             "store",

@@ -92,7 +92,8 @@ fn far_config(folder: &Path, kind: &str) -> Finding {
 
 /// Room for the store, on a disk that keeps its promises.
 pub(super) fn disk(ground: &Ground<'_>) -> Vec<Finding> {
-    let Some(folder) = ground.store.ancestors().find(|folder| folder.is_dir()) else { return Vec::new() };
+    let mut folders = ground.store.iter().flat_map(|store| store.ancestors());
+    let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Vec::new() };
     let mut found = Vec::new();
     if let Some(kind) = network_of(folder) {
         let text =
@@ -131,9 +132,8 @@ pub(super) fn descriptors(_: &Ground<'_>) -> Vec<Finding> {
 
 /// Whether the wall clock can be right: files of the past were not made in the future.
 pub(super) fn clock(ground: &Ground<'_>) -> Vec<Finding> {
-    let touched =
-        [&ground.path, &ground.store].into_iter().filter_map(|path| path.metadata().ok()?.modified().ok());
-    let newest = touched.max().and_then(stamp);
+    let touched = std::iter::once(&ground.path).chain(&ground.store);
+    let newest = touched.filter_map(|path| path.metadata().ok()?.modified().ok()).max().and_then(stamp);
     vec![told(clock::now(), newest)]
 }
 

@@ -12,8 +12,8 @@ const MOST: usize = 16;
 
 /// Files that hold nothing but a secret. One within TOML is told where the config is loaded.
 pub(super) fn files(ground: &Ground<'_>) -> Vec<Finding> {
-    let token = ground.store.join("api-token");
-    let secrets = secret_files(ground).into_iter().chain([token]);
+    let token = ground.store.as_ref().map(|store| store.join("api-token"));
+    let secrets = secret_files(ground).into_iter().chain(token);
     let open = secrets.filter(|file| mode(file).is_some_and(|mode| mode & 0o077 != 0));
     let finding = |file: PathBuf| {
         let file = file.display();

@@ -32,6 +32,22 @@ fn without_a_store_all_is_well() {
     assert!(run(Args { json: false, repair: true }, &here).is_ok());
 }
 
+/// The usual store is not that of a config nobody has.
+#[test]
+fn without_a_config_the_way_out_is_told_and_no_store_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = ground(folder.path());
+    let config = folder.path().join("config.toml");
+    std::fs::remove_file(&config).unwrap();
+    let missing = format!("the config `{}` does not exist", config.display());
+    let said = found(&here);
+    let way_out = "`trackrelay init` writes one, `--config FILE` names another";
+    assert!(said.contains(&format!("problem config: {missing}; {way_out}\n")), "{said:?}");
+    assert!(said.iter().all(|line| !line.contains("store")), "{said:?}");
+    let refused = run(Args { json: false, repair: true }, &here).unwrap_err();
+    assert_eq!((refused.exit_code(), refused.to_string()), (78, missing));
+}
+
 #[tokio::test]
 async fn a_broken_store_is_told_and_repaired() {
     let folder = tempfile::tempdir().unwrap();
