@@ -46,6 +46,7 @@ fn callbacks_that_cannot_be_reached_are_told_with_cause_and_way_out() {
     let expired = TlsReceiver::with(Flaw::Expired, &["http/1.1"]);
     let own = TlsReceiver::with(Flaw::SelfSigned, &["http/1.1"]);
     let plain = receiver.url("x").replace("http://", "https://");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let tables = [
         table("well", &receiver.url("well")),
         table("nobody", &format!("http://{gone}/")),
@@ -55,6 +56,7 @@ fn callbacks_that_cannot_be_reached_are_told_with_cause_and_way_out() {
         table("trusted", &secure.url()),
         table("expired", &expired.url()),
         table("own", &own.url()),
+        table("silent", &format!("https://{}/", silent.local_addr().unwrap())),
         table("docker", "http://host.docker.internal:3000/"),
     ];
     let mut relay = Relay::prepare(&tables.concat());
@@ -78,6 +80,7 @@ fn callbacks_that_cannot_be_reached_are_told_with_cause_and_way_out() {
     callback("problem", &["`plain-on-tls`", "speaks TLS"], "write `https://`");
     callback("problem", &["`expired`", "certificate has expired"], "renew it");
     callback("problem", &["`own`", "signed its certificate"], "SSL_CERT_FILE");
+    callback("problem", &["`silent`", "took the connection", "TLS handshake within 3s"], "hang");
     callback("problem", &["`docker`", "failed to look up"], "");
     assert!(!run.stdout.contains("sesame"), "no secret: {run:?}");
 }

@@ -103,6 +103,10 @@ async fn look(place: Place, around: &Surroundings) -> Finding {
         Err(Unreachable::TimedOut(said)) => {
             problem(said, "is the address right, and does a firewall or a VPN stand between?".into())
         }
+        Err(Unreachable::Silent(said)) => problem(
+            said,
+            "does that program hang, or speak no TLS? Then write `http://` in its url_callback".into(),
+        ),
         Err(Unreachable::Failed(said)) => problem(said, "does that program serve HTTP there?".into()),
         Ok(()) if place.is_plain() && !place.proven && speaks_tls(&place.url, REACH_WITHIN).await => {
             let (name, to) = (place.named(), place.to());

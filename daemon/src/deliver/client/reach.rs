@@ -10,7 +10,7 @@ use rustls::{Error as TlsError, InvalidMessage};
 use tower_service::Service;
 
 use super::dial::DialError;
-use super::{Target, explain, https};
+use super::{Target, explain, https, trail};
 
 /// Why a delivery would not get through. The text is for people.
 #[derive(Debug)]
@@ -24,17 +24,23 @@ pub enum Unreachable {
     Certificate(String),
     Failed(String),
     TimedOut(String),
+    /// Somebody takes it and says nothing to a greeting in TLS.
+    Silent(String),
 }
 
 /// Connects to where the URL points, TLS included where it says so.
 pub async fn reach(url: &Uri, within: Duration) -> Result<(), Unreachable> {
     let target = Target::of_url(url);
-    match tokio::time::timeout(within, https().call(url.clone())).await {
+    let connecting = tokio::time::timeout(within, https().call(url.clone()));
+    let (connected, dialed) = trail::follow(connecting).await;
+    let to = &target.authority;
+    match connected {
         Ok(Ok(_connection)) => Ok(()),
         Ok(Err(error)) => Err(kind(&*error, explain::connecting(&*error, &target), target.secure)),
-        Err(_) => {
-            Err(Unreachable::TimedOut(format!("no connection to `{}` within {within:?}", target.authority)))
-        }
+        Err(_) if target.secure && dialed.connect.is_some() => Err(Unreachable::Silent(format!(
+            "`{to}` took the connection and did not answer the TLS handshake within {within:?}"
+        ))),
+        Err(_) => Err(Unreachable::TimedOut(format!("no connection to `{to}` within {within:?}"))),
     }
 }
 
