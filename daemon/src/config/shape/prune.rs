@@ -3,6 +3,7 @@
 //! serde, which would stop at the first, then finds none. Pure.
 
 use std::collections::HashSet;
+use std::num::{IntErrorKind, ParseIntError};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -74,7 +75,7 @@ impl Pruner<'_> {
             }
             (Shape::Word(words), DeValue::String(word)) => self.word(span, word, words),
             (Shape::Integer { least, most }, DeValue::Integer(number)) => {
-                let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                let number = i64::from_str_radix(number.as_str(), number.radix());
                 self.integer(span, number, *least, *most)
             }
             (Shape::Either(shapes), _) => match shapes.iter().find(|shape| shape.takes(value.get_ref())) {
@@ -148,12 +149,20 @@ impl Pruner<'_> {
         false
     }
 
-    fn integer(&mut self, span: Range<usize>, number: Option<i64>, least: i64, most: i64) -> bool {
-        if number.is_some_and(|number| (least..=most).contains(&number)) {
+    fn integer(
+        &mut self,
+        span: Range<usize>,
+        number: Result<i64, ParseIntError>,
+        least: i64,
+        most: i64,
+    ) -> bool {
+        if number.as_ref().is_ok_and(|number| (least..=most).contains(number)) {
             return true;
         }
+        let too_large = number.is_err_and(|error| *error.kind() == IntErrorKind::PosOverflow);
         let bounds = match (least, most) {
             (i64::MIN, _) => "must be a whole number of 64 bits".to_owned(),
+            (_, i64::MAX) if too_large => format!("must be at most {most}"),
             (_, i64::MAX) => format!("must be at least {least}"),
             _ => format!("must be from {least} to {most}"),
         };
@@ -180,7 +189,7 @@ impl Pruner<'_> {
         let span = value.span();
         match value.get_mut() {
             DeValue::Integer(number) => {
-                let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                let number = i64::from_str_radix(number.as_str(), number.radix());
                 self.integer(span, number, i64::MIN, i64::MAX)
             }
             DeValue::Float(number) => {

@@ -130,6 +130,15 @@ id = -1"#,
   |      ^^"#,
         ),
         (
+            r#"[workspace]
+id = 9223372036854775808"#,
+            r#"error: `workspace.id` must be at most 9223372036854775807
+ --> config.toml:2:6
+  |
+2 | id = 9223372036854775808
+  |      ^^^^^^^^^^^^^^^^^^^"#,
+        ),
+        (
             r#"[defaults]
 order = "entty""#,
             r#"error: `defaults.order` cannot be `entty`
