@@ -3,8 +3,8 @@
 //! Nothing is validated: that is done by who compiles.
 
 use wasmparser::{
-    ComponentInstance, CustomSectionReader, FunctionBody, ImportSectionReader, Operator, OperatorsReader,
-    Parser, Payload,
+    BinaryReader, ComponentInstance, CustomSectionReader, FunctionBody, ImportSectionReader, Operator,
+    OperatorsReader, Parser, Payload,
 };
 
 use super::limits::{MEMORY_CEILING, TABLE_ELEMENTS};
@@ -38,6 +38,12 @@ pub(super) const DEPTH: usize = 16;
 /// Instances that all components can come to. A chain of components each of which makes
 /// two of the one before would double with every few bytes.
 pub(super) const INSTANCES: u64 = 10_000;
+
+/// What stands before the first section: what it is, and in which version.
+const HEADER: usize = 8;
+
+/// The highest id of a section, that of tags of a core module; components have fewer.
+const LAST_SECTION: u8 = 13;
 
 /// What a core module has to say for itself.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -92,6 +98,7 @@ impl Scale {
                 memory(most.unwrap_or(0))
             }
             Payload::CustomSection(section) if self.open.len() == 1 => self.custom(&section),
+            Payload::UnknownSection { .. } => strange_end(bytes).map_or(Ok(()), Err),
             Payload::ImportSection(imports) if self.open.len() == 1 => {
                 self.signs.wasip1 |= is_wasip1(imports);
                 Ok(())
@@ -194,13 +201,31 @@ fn within(count: u64, most: u64, does: &str, what: &str) -> Result<(), String> {
 /// A file that is still being written ends early, so that is told apart.
 fn broken(error: &wasmparser::Error, bytes: &[u8]) -> String {
     let error = error.to_string();
-    if error.starts_with("unexpected end") {
-        return format!(
-            "ends too early, after {} bytes: it was cut short; copy or build it again",
-            bytes.len()
-        );
+    if !error.starts_with("unexpected end") {
+        return format!("is damaged: {}; copy or build it again", text::brief(&error));
     }
-    format!("is damaged: {}; copy or build it again", text::brief(&error))
+    strange_end(bytes).unwrap_or_else(|| {
+        let length = bytes.len();
+        format!(
+            "ends too early, after {length} bytes: it was cut short, or other bytes follow its end; copy or build it again"
+        )
+    })
+}
+
+/// What is said if bytes follow that begin no section there is. Those that happen to begin like
+/// one cannot be told from a file that was cut short.
+fn strange_end(bytes: &[u8]) -> Option<String> {
+    let mut sections = BinaryReader::new(bytes.get(HEADER..)?, 0);
+    loop {
+        let left = sections.bytes_remaining();
+        if sections.read_u8().ok()? > LAST_SECTION {
+            let end = bytes.len() - left;
+            return Some(format!(
+                "is no WebAssembly from byte {end} on: {left} other bytes follow its end; copy or build it again"
+            ));
+        }
+        sections.read_reader().ok()?;
+    }
 }
 
 #[cfg(test)]
@@ -291,9 +316,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_ends_early_says_so() {
+    fn a_file_that_ends_early_or_late_says_so() {
         let bytes = module("(func nop)");
-        let error = weigh(&bytes[..bytes.len() - 3]).unwrap_err();
-        assert_eq!(error, "ends too early, after 22 bytes: it was cut short; copy or build it again");
+        let early = |length: usize| {
+            format!(
+                "ends too early, after {length} bytes: it was cut short, or other bytes follow its end; copy or build it again"
+            )
+        };
+        let late = |more: usize| {
+            format!(
+                "is no WebAssembly from byte 25 on: {more} other bytes follow its end; copy or build it again"
+            )
+        };
+        assert_eq!(weigh(&bytes[..22]), Err(early(22)));
+        for (tail, wanted) in [
+            ("\n", early(26)),
+            ("\0\0\0", early(28)),
+            ("</html>", late(7)),
+            ("-", late(1)),
+            (&"z".repeat(1000), late(1000)),
+        ] {
+            assert_eq!(weigh(&[&bytes[..], tail.as_bytes()].concat()), Err(wanted), "{tail:?}");
+        }
     }
 }

@@ -53,7 +53,7 @@ fn what_is_no_plugin_is_refused_with_what_it_is_and_what_to_do() {
         ),
         (
             b"\0asm\x0d\0\x01\0garbage".to_vec(),
-            "ends too early, after 15 bytes: it was cut short; copy or build it again".into(),
+            "is no WebAssembly from byte 8 on: 7 other bytes follow its end; copy or build it again".into(),
         ),
         (parsed("(component)"), format!("exports nothing, {neither}")),
         (
