@@ -25,7 +25,7 @@ const NAMED: usize = 4;
 
 /// List and search past events
 ///
-/// Newest first, with the latest outcome for every subscription whose event filters matched.
+/// The last 20 unless `--last` says otherwise, newest first, with the latest outcome for every subscription whose event filters matched.
 /// Those that did not match are told by `trackrelay why EVENT_ID`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -51,7 +51,7 @@ pub struct Args {
 /// Which events of the history.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct Filters {
-    /// So many at most, the newest [default: 20]
+    /// So many at most, the newest
     #[arg(long, value_name = "N", value_parser = args::count)]
     pub last: Option<u64>,
 

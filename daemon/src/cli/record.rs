@@ -29,7 +29,8 @@ const MAX_BYTES: usize = 256 << 20;
 ///
 /// Each event goes into a file of its own, byte for byte as it was received; `index.json` says
 /// which subscription is sent what for it with today's config. `trackrelay replay DIR --expect`
-/// compares later, without a daemon and without a network.
+/// compares later, without a daemon and without a network. Filters choose every event that fits
+/// them, unless `--last` says how many.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -27,6 +27,13 @@ fn every_help_has_an_example() {
 }
 
 #[test]
+fn help_tells_a_default_only_where_it_holds() {
+    let help = |name: &str| Cli::command().find_subcommand_mut(name).unwrap().render_long_help().to_string();
+    assert!(help("events").contains("The last 20 unless `--last` says otherwise"));
+    assert!(!help("record").contains("default: 20"));
+}
+
+#[test]
 fn without_a_command_the_daemon_runs() {
     let cli = parse("trackrelay --config a.toml").unwrap();
     assert_eq!(cli.config, Some("a.toml".into()));
