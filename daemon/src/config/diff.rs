@@ -14,12 +14,9 @@ pub struct Diff {
     pub removed: Vec<String>,
     /// Subscriptions of both configs, with the keys that differ.
     pub changed: Vec<Changed>,
-    /// Plugins whose table was added, removed or changed.
-    pub plugins: Vec<String>,
-    /// Users that were added, removed or changed.
-    pub users: Vec<String>,
-    /// Sources that were added, removed or changed.
-    pub sources: Vec<String>,
+    pub plugins: Vec<Other>,
+    pub users: Vec<Other>,
+    pub sources: Vec<Other>,
     /// Keys of `[workspace]`.
     pub workspace: Vec<&'static str>,
     /// Keys of `[listen]` and `[store]`: they take effect after a restart.
@@ -38,6 +35,14 @@ pub struct Changed {
     pub keys: Vec<&'static str>,
 }
 
+/// A table of another kind that came, went, or is something else now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    pub name: String,
+    /// `added`, `removed` or `changed`.
+    pub what: &'static str,
+}
+
 impl Diff {
     pub fn is_empty(&self) -> bool {
         *self == Diff::default()
@@ -48,12 +53,15 @@ impl Diff {
         let each = |names: &[String], kind: &str, what: &str| -> Vec<String> {
             names.iter().map(|name| format!("{kind} `{name}` {what}")).collect()
         };
+        let others = |others: &[Other], kind: &str| -> Vec<String> {
+            others.iter().map(|Other { name, what }| format!("{kind} `{name}` {what}")).collect()
+        };
         let mut sentences = each(&self.added, "subscription", "added");
         sentences.extend(each(&self.removed, "subscription", "removed"));
         sentences.extend(self.changed.iter().map(ToString::to_string));
-        sentences.extend(each(&self.plugins, "plugin", "changed"));
-        sentences.extend(each(&self.users, "user", "changed"));
-        sentences.extend(each(&self.sources, "source", "changed"));
+        sentences.extend(others(&self.plugins, "plugin"));
+        sentences.extend(others(&self.users, "user"));
+        sentences.extend(others(&self.sources, "source"));
         if !self.workspace.is_empty() {
             sentences.push(format!("{} changed", self.workspace.join(", ")));
         }
@@ -164,18 +172,22 @@ fn missing(from: &[Subscription], known: &HashMap<&str, &Subscription>) -> Vec<S
     names.filter(|name| !known.contains_key(name.as_str())).cloned().collect()
 }
 
-/// Names that stand for something else in the other map, or for nothing.
+/// What stands for something else in the other map, or for nothing.
 fn differing<T>(
     old: &BTreeMap<String, T>,
     new: &BTreeMap<String, T>,
     same: impl Fn(&T, &T) -> bool,
-) -> Vec<String> {
+) -> Vec<Other> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let unlike = |name: &&String| match (old.get(*name), new.get(*name)) {
-        (Some(old), Some(new)) => !same(old, new),
-        _ => true,
+    let unlike = |name: &String| {
+        let what = match (old.get(name), new.get(name)) {
+            (Some(old), Some(new)) => (!same(old, new)).then_some("changed")?,
+            (Some(_), None) => "removed",
+            (None, _) => "added",
+        };
+        Some(Other { name: name.clone(), what })
     };
-    names.into_iter().filter(unlike).cloned().collect()
+    names.into_iter().filter_map(unlike).collect()
 }
 
 fn unequal(keys: &[(&'static str, bool)]) -> Vec<&'static str> {

@@ -191,7 +191,7 @@ impl Reloader {
             return self.refused(vec![Problem::of_file(&self.path, said)], warnings);
         }
         let mut changes = live.sentences();
-        let only_file = |name: &&String| !live.plugins.contains(name);
+        let only_file = |name: &&String| !live.plugins.iter().any(|other| other.name == **name);
         let files = changed_plugins.iter().filter(only_file);
         changes.extend(files.map(|name| format!("plugin `{name}`: file changed")));
         changes.extend(rotated.iter().map(|name| format!("subscription `{name}`: secret changed")));

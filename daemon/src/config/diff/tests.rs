@@ -68,7 +68,8 @@ fn each_change_is_one_sentence() {
         ("filter = [", "transform = [", "subscription `a`: filter, transform changed"),
         ("path = \"p.wasm\"", "path = \"p.wasm\"\nisolation = \"event\"", "plugin `p` changed"),
         ("of Track", "another", "source `track` changed"),
-        ("[source.track]\nsecret = \"of Track\"\n", "", "source `track` changed"),
+        ("[source.track]\nsecret = \"of Track\"\n", "", "source `track` removed"),
+        ("[user.ana]", "[user.bo]\nid = 9\nrole = \"member\"\n[user.ana]", "user `bo` added"),
         ("[listen]", "[workspace]\nid = 2\n[listen]", "workspace.id changed"),
         ("127.0.0.1:0", "127.0.0.1:1", "listen.tcp changed; restart to use it"),
         (
@@ -115,6 +116,7 @@ fn subscriptions_and_plugins_come_and_go() {
     let [with, without] =
         configs([OLD, &OLD.replace("[plugin.p]\npath = \"p.wasm\"\n", "").replace("filter = [{", "# ")]);
     let gone = diff(&with, &without);
-    assert_eq!((gone.plugins.as_slice(), gone.files), (&["p".to_owned()][..], true));
-    assert_eq!(diff(&without, &with).plugins, ["p"]);
+    let of = |what| vec![Other { name: "p".to_owned(), what }];
+    assert_eq!((gone.plugins, gone.files), (of("removed"), true));
+    assert_eq!(diff(&without, &with).plugins, of("added"));
 }
