@@ -170,6 +170,8 @@ fn busy() -> (Relay, Receiver) {
     relay.send(&event("tag.created", 7));
     let mut sender = Sender::tcp(&relay);
     assert_eq!(sender.post("/events", "application/json", b"{").status, 400);
+    let foreign = event("tag.created", 8).json().replace("4200017", "7");
+    assert_eq!(sender.post("/events", "application/json", foreign.as_bytes()).status, 202);
     assert_eq!(sender.post("/track/track", "application/json", b"{}").status, 401);
     assert_eq!(sender.request("GET", "/api/status", &[], b"").status, 401);
     relay.wait_for_status("failing", "disabled");
@@ -235,7 +237,8 @@ fn lines_are_listed(log: &str) {
         for key in ["timestamp", "level", "message"] {
             assert!(line[key].is_string(), "{key}: {line}");
         }
+        assert!(line.get("event.id").is_none_or(Value::is_string), "{line}");
         lines += 1;
     }
-    assert!(lines > 5, "{log}");
+    assert!(lines > 5 && log.contains("is of workspace 7"), "{log}");
 }

@@ -226,7 +226,7 @@ impl Source {
         let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         if foreign.len() < MOST_FOREIGN && foreign.insert(found) {
             warn!(
-                event.id = event.id.0,
+                event.id = %event.id,
                 "an event is of workspace {found}, `[workspace] id` says {expected}; it is routed all the same"
             );
         }

@@ -119,7 +119,7 @@ impl Shared {
         if let Some(more) = more {
             let name = state.board.name(subscription).unwrap_or_default().to_owned();
             drop(state);
-            tracing::error!(subscription.name = name, event.id = place.event.0, more, %error,
+            tracing::error!(subscription.name = name, event.id = %place.event, more, %error,
                 "a delivery cannot be read and is set aside; its lane waits");
         }
     }
