@@ -121,6 +121,11 @@ fn an_event_is_followed_to_its_ends() {
     unmatched.wait_for(&["task.created 20"]);
     assert_eq!(unmatched.end().len(), 2, "all that was asked for");
 
+    let removed = relay.cli(&["rm", "broken", "--yes"]);
+    assert_eq!(removed.code, 0, "{removed:?}");
+    let line = all.wait_for(&["cancelled"]);
+    assert_eq!(line, "cancelled broken 1 delivery that waited when it was removed");
+
     tags.wait_for(&["\"type\":\"attempt\""]);
     tags.wait_for(&["\"duplicate\":true"]);
     let objects: Vec<Value> = tags.end().iter().map(|line| serde_json::from_str(line).unwrap()).collect();

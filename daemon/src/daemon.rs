@@ -241,10 +241,10 @@ impl Daemon {
             let _then = settled.drop_guard();
             deliver.await
         });
-        workers.add("feed", feed.end_with(cancel.clone()));
+        workers.add("feed", feed.clone().end_with(cancel.clone()));
         workers.add("validate", validate::run(pinger, plan.clone(), cancel.clone()));
         workers.add("reload", reloader.run(cancel.clone()));
-        workers.add("housekeeping", housekeeping::run(Arc::clone(&store), plan, metrics, cancel));
+        workers.add("housekeeping", housekeeping::run(Arc::clone(&store), plan, metrics, feed, cancel));
         let result = workers.run().await;
         let closed = store.close().await.context("failed to close the store");
         result.and(closed)

@@ -40,6 +40,7 @@ pub enum News {
     Event(Arrived),
     Decision(Decided),
     Attempt(Attempted),
+    Ended(Ended),
     Standing(Stands),
     Reload(Loaded),
     Log(Logged),
@@ -106,6 +107,15 @@ pub struct Attempted {
     pub next_try: Option<Timestamp>,
     #[serde(skip)]
     pub tried: Option<Box<Tried>>,
+}
+
+/// Deliveries that ended together without a further try: what waited when its subscription was
+/// removed, or had waited longer than `keep`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub subscription: String,
+    pub outcome: Outcome,
+    pub count: u64,
 }
 
 /// How a subscription stands from now on.
@@ -259,15 +269,15 @@ impl News {
             | News::Decision(Decided { about, .. })
             | News::Attempt(Attempted { about, .. })
             | News::Log(Logged { about, .. }) => Some(about),
-            News::Standing(_) | News::Reload(_) => None,
+            News::Ended(_) | News::Standing(_) | News::Reload(_) => None,
         }
     }
 
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
-            News::Decision(Decided { outcome, .. }) | News::Attempt(Attempted { outcome, .. }) => {
-                Some(*outcome)
-            }
+            News::Decision(Decided { outcome, .. })
+            | News::Attempt(Attempted { outcome, .. })
+            | News::Ended(Ended { outcome, .. }) => Some(*outcome),
             _ => None,
         }
     }
@@ -278,6 +288,7 @@ impl News {
             News::Event(arrived) => &arrived.subscriptions,
             News::Decision(Decided { subscription, .. })
             | News::Attempt(Attempted { subscription, .. })
+            | News::Ended(Ended { subscription, .. })
             | News::Standing(Stands { subscription, .. })
             | News::Log(Logged { subscription, .. }) => std::slice::from_ref(subscription),
             News::Reload(_) => &[],
@@ -290,6 +301,7 @@ impl News {
             News::Event(_) => "event",
             News::Decision(_) => "decision",
             News::Attempt(_) => "attempt",
+            News::Ended(_) => "ended",
             News::Standing(_) => "standing",
             News::Reload(_) => "reload",
             News::Log(_) => "log",
@@ -306,7 +318,7 @@ impl News {
             News::Reload(Loaded { changes, problems, .. }) => {
                 changes.iter_mut().chain(problems).for_each(shorten);
             }
-            News::Event(_) => {}
+            News::Event(_) | News::Ended(_) => {}
         }
         self
     }

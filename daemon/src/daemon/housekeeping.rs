@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Now};
 use crate::delivery::{Outcome, SubscriptionId};
 use crate::drill;
+use crate::feed::{Ended, Feed, News};
 use crate::plan::Plan;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -24,13 +25,14 @@ pub(super) async fn run(
     store: Arc<dyn Store>,
     plan: watch::Receiver<Arc<Plan>>,
     metrics: Arc<Metrics>,
+    feed: Feed,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
     let (every, mut calm) = (drill::hurried(EVERY), Calm::from(Now::read()));
     while cancel.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
         let now = Arc::clone(&plan.borrow());
         if calm.holds(Now::read(), now.config.store.keep) {
-            prune(&*store, &now, &metrics).await;
+            prune(&*store, &now, &metrics, &feed).await;
         }
         keep_waits(&*store, &now).await;
     }
@@ -40,7 +42,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn prune(store: &dyn Store, plan: &Plan, metrics: &Metrics) {
+async fn prune(store: &dyn Store, plan: &Plan, metrics: &Metrics, feed: &Feed) {
     let Ok(before) = clock::now().checked_sub(plan.config.store.keep) else { return };
     match store.prune(before).await {
         Ok(dropped) => dropped.into_iter().for_each(|(subscription, count)| {
@@ -52,6 +54,7 @@ async fn prune(store: &dyn Store, plan: &Plan, metrics: &Metrics) {
                 count,
                 "dropped deliveries that had waited longer than `[store] keep`"
             );
+            feed.tell(|| News::Ended(Ended { subscription: name, outcome: Outcome::Dropped, count }));
         }),
         Err(error) => {
             metrics.store_failed(error.kind());

@@ -8,7 +8,7 @@ use crate::cli::output::{self, BAD, GOOD, QUIET, STRONG, WARN, on_a_line};
 use crate::cli::status::status_style;
 use crate::cli::why::{outcome_style, result};
 use crate::delivery::Outcome;
-use crate::feed::{About, Arrived, Attempted, Decided, Loaded, Logged, News, Stands};
+use crate::feed::{About, Arrived, Attempted, Decided, Ended, Loaded, Logged, News, Stands};
 
 /// Columns of the word that says what happened; few outcomes are longer.
 const WORD: usize = 9;
@@ -24,6 +24,7 @@ pub(super) fn render(line: &Line) -> Option<String> {
         News::Attempt(tried) => {
             (outcome_style(tried.outcome), tried.outcome.as_str(), attempt(tried, line.at))
         }
+        News::Ended(ended) => (outcome_style(ended.outcome), ended.outcome.as_str(), end(ended)),
         News::Standing(stands) => (status_style(stands.status), "status", standing(stands)),
         News::Reload(loaded) => (reload_style(loaded), "config", reload(loaded)),
         News::Log(logged) => (level_style(&logged.level), "log", log(logged)),
@@ -53,6 +54,16 @@ fn attempt(tried: &Attempted, now: Timestamp) -> String {
     let came_to = result(tried.status, tried.error.as_deref(), tried.ms);
     let next = tried.next_try.map(|at| format!("; {}", next_try(at, now))).unwrap_or_default();
     format!("{name} {about}: attempt {}, {}{next}", tried.n, on_a_line(&came_to))
+}
+
+fn end(ended: &Ended) -> String {
+    let why = match ended.outcome {
+        Outcome::Dropped => "had waited longer than `[store] keep`",
+        _ => "waited when it was removed",
+    };
+    let count =
+        if ended.count == 1 { "1 delivery".to_owned() } else { format!("{} deliveries", ended.count) };
+    format!("{} {count} that {why}", name(&ended.subscription, false))
 }
 
 fn standing(stands: &Stands) -> String {
@@ -173,6 +184,14 @@ mod tests {
                     json!({ "status": 500, "error": "answered 500: oh\nno", "next_try": "2025-09-10T08:01:02Z" }),
                 ),
                 "pending   slack time_entry.created 17: attempt 2, answered 500: oh no in 3 ms; next try in 1m",
+            ),
+            (
+                json!({ "type": "ended", "subscription": "slack", "outcome": "cancelled", "count": 1 }),
+                "cancelled slack 1 delivery that waited when it was removed",
+            ),
+            (
+                json!({ "type": "ended", "subscription": "slack", "outcome": "dropped", "count": 12 }),
+                "dropped   slack 12 deliveries that had waited longer than `[store] keep`",
             ),
             (standing, "status    slack is disabled: 3 attempts failed in a row"),
             (reload("ok", &["subscription `a`: added"], &[]), "config    in force: subscription `a`: added"),

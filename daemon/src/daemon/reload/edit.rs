@@ -11,6 +11,8 @@ use crate::config::Config;
 use crate::config::edit::Edit;
 use crate::config::load::{self, Instead, Loaded};
 use crate::daemon::edit::{Known, Prepared, end, prepare};
+use crate::delivery::Outcome;
+use crate::feed::{Ended, News};
 use crate::plan::{Plan, ReloadState};
 
 impl Reloader {
@@ -75,8 +77,11 @@ impl Reloader {
 
     async fn end(&self, name: &str) -> Result<u64, NotEdited> {
         let cancelled = end(&*self.store, name, clock::now()).await?;
-        (0..cancelled)
-            .for_each(|_| self.metrics.delivery_ended(name, crate::delivery::Outcome::Cancelled.as_str()));
+        (0..cancelled).for_each(|_| self.metrics.delivery_ended(name, Outcome::Cancelled.as_str()));
+        if cancelled > 0 {
+            let (subscription, outcome) = (name.to_owned(), Outcome::Cancelled);
+            self.feed.tell(|| News::Ended(Ended { subscription, outcome, count: cancelled }));
+        }
         tracing::info!(subscription.name = name, cancelled, "subscription ended");
         Ok(cancelled)
     }
