@@ -6,9 +6,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Answer, Receiver, Relay, event};
+use crate::harness::{Answer, Curl, Receiver, Relay, event};
 
 const HOURS: i64 = 3600;
 
@@ -122,4 +122,20 @@ fn a_clock_set_back_a_little_swaps_no_events() {
 #[expect(clippy::disallowed_methods, reason = "the test's own clock, which is right")]
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// As Track does. What is older stays in the history for as long as `keep` says.
+#[test]
+fn the_event_list_of_a_subscription_goes_back_a_week() {
+    let receiver = Receiver::start();
+    let relay = relay_with_a_clock(&receiver.table("all"));
+    for (id, hours_ago) in [(1, 7 * 24 + 1), (2, 7 * 24 - 1), (3, 0)] {
+        set_clock(&relay, -hours_ago * HOURS);
+        relay.send(&event("tag.created", id).of(id));
+    }
+    let id = relay.subscription("all")["subscription_id"].clone();
+    let list =
+        Curl::with_token(&relay, &relay.token()).get(&format!("/subscriptions/4200017/{id}/events")).ok();
+    let ids: Vec<_> = list["events"].as_array().unwrap().iter().map(|event| &event["event_id"]).collect();
+    assert_eq!((&list["total"], ids), (&json!(2), vec![&json!(3), &json!(2)]));
 }
