@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{NO_ACCESS, USERS, WORKSPACE, config, path_of, wish, with};
 use crate::harness::receiver::Request;
+use crate::harness::sender::Sender;
 use crate::harness::{Answer, Curl, Receiver, Relay};
 
 #[test]
@@ -104,6 +105,19 @@ fn every_documented_refusal_is_said_and_changes_nothing() {
         );
     };
     table.iter().for_each(refused);
+    for (method, path, allowed) in [
+        ("PUT", WORKSPACE, "GET, POST"),
+        ("GET", &two, "PUT, PATCH, DELETE"),
+        ("POST", &format!("{two}/events"), "GET"),
+        ("GET", "/ping/4200017/1", "POST"),
+        ("DELETE", "/status", "GET"),
+        ("DELETE", "/validate/4200017/1/a", "GET"),
+    ] {
+        let path = format!("/webhooks/api/v1{path}");
+        let answered = Sender::tcp(&relay).request(method, &path, &[], b"");
+        assert_eq!((answered.status, answered.header("allow")), (405, Some(allowed)), "{method} {path}");
+    }
+    assert_eq!(ana.ask("GET", "/nothing", None).status, 404);
 
     // PATCH asks the URL that is there.
     receiver.answer_all(418);

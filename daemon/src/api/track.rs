@@ -54,6 +54,7 @@ impl Api {
         match self.answer_of(path, question).await {
             Ok(json) => answer::with_type(StatusCode::OK, "application/json", json),
             Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, text)) => answer::unavailable(WAIT, text),
+            Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, allowed)) => answer::other_method(&allowed),
             Err(Refusal(status, text)) => answer::refusal(status, text),
         }
     }
@@ -99,10 +100,13 @@ impl Api {
                 let planned = theirs(&plan, &caller, workspace, subscription)?;
                 self.send_ping(planned).await
             }
-            _ => {
-                let path = question.path;
-                Err(Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`")))
-            }
+            _ => Err(match methods(path) {
+                Some(allowed) => Refusal::new(StatusCode::METHOD_NOT_ALLOWED, allowed),
+                None => {
+                    let path = question.path;
+                    Refusal::new(StatusCode::NOT_FOUND, format!("nothing answers `{method} {path}`"))
+                }
+            }),
         }
     }
 
@@ -145,6 +149,18 @@ impl Api {
             Some(false) => Err(Refused::ValidatedBefore(subscription.to_owned()).into()),
             None => Err(not_found().into()),
         }
+    }
+}
+
+/// What works on a path, as `Allow` says it; none if there is no such path.
+fn methods(path: &[&str]) -> Option<&'static str> {
+    match path {
+        ["status" | "event_filters"] | ["limits", _] => Some("GET"),
+        ["validate", _, _, _] | ["subscriptions", _, _, "events"] => Some("GET"),
+        ["subscriptions", _] => Some("GET, POST"),
+        ["subscriptions", _, _] => Some("PUT, PATCH, DELETE"),
+        ["ping", _, _] => Some("POST"),
+        _ => None,
     }
 }
 

@@ -66,7 +66,8 @@ impl Door {
     fn methods(self) -> Option<&'static str> {
         match self {
             Door::Events | Door::Track => Some("POST"),
-            Door::Health | Door::Metrics | Door::Validate => Some("GET, HEAD"),
+            Door::Health | Door::Metrics => Some("GET, HEAD"),
+            Door::Validate => Some("GET"),
             Door::Api | Door::Webhooks | Door::Unknown => None,
         }
     }
