@@ -18,7 +18,7 @@ const SHELLS: [(&str, &[&str], &str); 3] = [
         r#"source <("$PROGRAM" completions bash)
         COMP_WORDS=(trackrelay $LINE) COMP_CWORD=$((${#COMP_WORDS[@]})) COMP_TYPE=9
         COMP_WORDS+=("$TYPED")
-        _clap_complete_trackrelay trackrelay "$TYPED"
+        _clap_complete_trackrelay trackrelay "${TYPED#[\"\']}"
         printf '%s\n' "${COMPREPLY[@]}""#,
     ),
     (
@@ -103,8 +103,13 @@ fn a_name_is_never_run_by_the_shell() {
     let receiver = Receiver::start();
     let table = receiver.table("x").replace("[subscription.x]", "[subscription.\"evil $(touch run) it's\"]");
     let relay = Relay::prepare(&table);
-    let said = offered(&relay, 0, "enable", "ev", "");
-    assert_eq!(said.trim_end(), r"'evil $(touch run) it'\''s'");
+    for (typed, wanted) in [
+        ("ev", r"'evil $(touch run) it'\''s'"),
+        ("'ev", r"'evil $(touch run) it'\''s'"),
+        ("\"ev", r#""evil \$(touch run) it's""#),
+    ] {
+        assert_eq!(offered(&relay, 0, "enable", typed, "").trim_end(), wanted, "{typed}");
+    }
     assert!(!relay.path("run").exists());
 }
 

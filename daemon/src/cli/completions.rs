@@ -20,6 +20,10 @@ pub mod names;
 /// Set by the shell's lines when they ask; its value names the shell.
 const ASKED_BY: &str = "TRACKRELAY_COMPLETE";
 
+/// Bash says here what is typed of the word, with the quote that it may begin with: that stays
+/// on the command line, and the word itself is handed on without it.
+const TYPED: &str = "TRACKRELAY_TYPED";
+
 /// Print completions for a shell
 ///
 /// They know commands, options, files, and the names of subscriptions and events: those of the
@@ -68,7 +72,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
         &mut script,
     );
     written.context("cannot write the completions")?;
-    output::facts(String::from_utf8_lossy(&script).trim_start())
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if let Shell::Bash = args.shell {
+        let typed = format!("{TYPED}=\"${{COMP_WORDS[COMP_CWORD]}}\" _CLAP_IFS=");
+        script = script.replace("_CLAP_IFS=", &typed);
+    }
+    output::facts(script.trim_start())
 }
 
 /// This program as the shell is to call it: by name if it was found by that.
@@ -84,7 +93,13 @@ fn program() -> String {
 pub fn answer() {
     CompleteEnv::with_factory(Cli::command)
         .var(ASKED_BY)
-        .shells(Shells(&[&Quoting(&Bash, quoted), &Elvish, &Fish, &Quoting(&Powershell, verbatim), &Zsh]))
+        .shells(Shells(&[
+            &Quoting(&Bash, after_quote),
+            &Elvish,
+            &Fish,
+            &Quoting(&Powershell, verbatim),
+            &Zsh,
+        ]))
         .complete();
 }
 
@@ -135,6 +150,25 @@ fn quoted_each(offered: &str, quote: fn(&str) -> String) -> String {
     each.collect()
 }
 
+/// A word as Bash takes it, in the quotes that are open already.
+fn after_quote(word: &str) -> String {
+    let typed = std::env::var(TYPED).unwrap_or_default();
+    if typed.starts_with('"') { in_double_quotes(word) } else { quoted(word) }
+}
+
+/// A word in the quotes in which Bash still looks for `$`, backquotes and, of history, `!`.
+fn in_double_quotes(word: &str) -> String {
+    if quoted(word) == word {
+        return word.to_owned();
+    }
+    let escaped = |sign| match sign {
+        '"' | '$' | '`' | '\\' => format!("\\{sign}"),
+        '!' => "\"'!'\"".to_owned(),
+        other => other.to_string(),
+    };
+    format!("\"{}\"", word.chars().map(escaped).collect::<String>())
+}
+
 /// A word as PowerShell takes it.
 fn verbatim(word: &str) -> String {
     match quoted(word) == word {
@@ -156,5 +190,8 @@ mod tests {
         let wanted = "plain\tenabled\n'$(reboot)'\tenabled: a b\n'it''s'\n";
         assert_eq!(quoted_each(offered, verbatim), wanted);
         assert_eq!(quoted_each("", quoted), "");
+        let offered = "plain\u{b}odd name\u{b}\\ `$(reboot)` \"it's\"!";
+        let wanted = "plain\u{b}\"odd name\"\u{b}\"\\\\ \\`\\$(reboot)\\` \\\"it's\\\"\"'!'\"\"";
+        assert_eq!(quoted_each(offered, in_double_quotes), wanted);
     }
 }
