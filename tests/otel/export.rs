@@ -109,7 +109,7 @@ fn an_event_is_one_trace_over_restarts_and_replays() {
     let billable = receiver.table("billable").replace("/billable\"", "/billable?token=hidden-7\"") + using;
     let mut relay = exporting(&collector, &(plugins.concat() + &billable + &broken.table("broken")));
     relay.set_env("OTEL_EXPORTER_OTLP_HEADERS", "x-team=of%20ana,x-key=hidden-8");
-    relay.set_env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
+    relay.set_env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%2C%20test");
     relay.start_again();
     relay.send(&event("time_entry.created", 7).with("billable", true).with("tags", "hidden-9"));
 
@@ -174,7 +174,8 @@ fn an_event_is_one_trace_over_restarts_and_replays() {
     assert_eq!((first.path.as_str(), first.header("x-team")), ("/v1/traces", Some("of ana")));
     let resource = attributes(&first.json()["resourceSpans"][0]["resource"]["attributes"]);
     assert_eq!(resource["service.name"], "trackrelay");
-    assert_eq!(resource["deployment.environment.name"], "test");
+    assert_eq!(resource["deployment.environment.name"], "a, test");
+    assert_eq!(resource["telemetry.sdk.language"], "rust");
 
     // Sent only because the daemon stops, and by another process than the one before.
     relay.set_env("OTEL_BSP_SCHEDULE_DELAY", "600000");

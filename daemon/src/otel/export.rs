@@ -5,16 +5,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use opentelemetry::{Key, KeyValue};
+use opentelemetry::KeyValue;
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::BadVariable;
 use super::collector::Collector;
-use super::settings::{Form, Settings};
+use super::settings::{Form, SERVICE_NAME, Settings};
 use super::spans::Drawing;
 use crate::feed::{Heard, Listener};
 use crate::telemetry::Complaint;
@@ -22,9 +23,6 @@ use crate::telemetry::Complaint;
 /// How long a daemon that stops waits for the collector: most of what a person will, and enough
 /// for some requests to a neighbour.
 const FLUSH: Duration = Duration::from_secs(3);
-
-/// What the libraries name a service that nobody has named.
-const UNNAMED: &str = "unknown_service";
 
 /// A collector that is known, and nothing sent yet.
 pub(super) struct Export {
@@ -43,6 +41,7 @@ impl Export {
         let built = SpanExporter::builder()
             .with_http()
             .with_protocol(protocol)
+            .with_endpoint(settings.url.as_str())
             .with_timeout(settings.timeout)
             .with_retry_policy(RetryPolicy::disabled())
             .with_http_client(Collector::new(&settings, stopping.clone()))
@@ -52,7 +51,7 @@ impl Export {
             wrong: error.to_string(),
         };
         let mut exporter = built.map_err(bad)?;
-        exporter.set_resource(&resource());
+        exporter.set_resource(&resource(&settings.resource));
         Ok(Export { exporter, settings, stopping })
     }
 
@@ -140,19 +139,12 @@ fn tell_gaps(missed: &AtomicU64, complaint: &mut Complaint) {
 }
 
 /// Who tells: `trackrelay`, unless the environment has another name for it.
-fn resource() -> Resource {
-    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let found = Resource::builder().build();
-    let name = found.get(&Key::from_static_str("service.name")).map(|name| name.to_string());
-    let unnamed = name.is_none_or(|name| name.starts_with(UNNAMED));
-    let own = unnamed.then(|| KeyValue::new("service.name", env!("CARGO_PKG_NAME")));
+fn resource(asked: &[(String, String)]) -> Resource {
+    let own = [(SERVICE_NAME, env!("CARGO_PKG_NAME")), ("service.version", env!("CARGO_PKG_VERSION"))];
+    let asked = asked.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty()
-        .with_attribute(version)
-        .with_attributes(found_attributes(&found))
-        .with_attributes(own)
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(own.map(|(key, value)| KeyValue::new(key, value)))
+        .with_attributes(asked)
         .build()
-}
-
-fn found_attributes(found: &Resource) -> impl Iterator<Item = KeyValue> {
-    found.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
 }

@@ -19,6 +19,12 @@ const DELAY: u64 = 5_000;
 const BATCH: u64 = 512;
 const QUEUE: u64 = 2_048;
 
+/// The collector of all signals: the path of each goes behind its own.
+const FOR_ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The attribute that names who tells.
+pub(super) const SERVICE_NAME: &str = "service.name";
+
 /// The port of OTLP over gRPC, which is taken for that of HTTP again and again.
 const GRPC_PORT: u16 = 4317;
 
@@ -26,6 +32,10 @@ const GRPC_PORT: u16 = 4317;
 pub(super) struct Settings {
     /// Which variable names the collector.
     pub(super) endpoint: &'static str,
+    /// Where spans are posted.
+    pub(super) url: Url,
+    /// Who tells: the attributes of the variables.
+    pub(super) resource: Vec<(String, String)>,
     /// The collector for people: scheme, host and port.
     pub(super) place: String,
     /// What may help if nobody answers there.
@@ -55,11 +65,11 @@ impl Settings {
         let url = collector(endpoint, &env(endpoint).unwrap_or_default())?;
         nothing_unknown(env)?;
         headers(env)?;
-        resource(env)?;
         let time = |found: Result<u64, BadVariable>| found.map(Duration::from_millis);
         let count = |name, default, most| number(name, default, 1..=most, env).map(|count| count as usize);
         Ok(Settings {
             endpoint,
+            resource: resource(env)?,
             place: url.origin().ascii_serialization(),
             hint: if url.port() == Some(GRPC_PORT) {
                 "; 4317 is the port for gRPC, which this does not speak: for HTTP it is 4318"
@@ -72,6 +82,7 @@ impl Settings {
             batch: count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE".into(), BATCH, 8 * BATCH)?,
             queue: count("OTEL_BSP_MAX_QUEUE_SIZE".into(), QUEUE, 32 * QUEUE)?,
             sampler: sampler(env)?,
+            url,
         })
     }
 }
@@ -98,13 +109,19 @@ fn exporter(env: Env<'_>) -> Result<(), BadVariable> {
 fn collector(variable: &str, value: &str) -> Result<Url, BadVariable> {
     // A value with a password is not repeated.
     let like = "write it like `http://localhost:4318`";
-    let url = Url::parse(value).map_err(|error| bad(variable, format!("it is no URL ({error}); {like}")))?;
+    let mut url =
+        Url::parse(value).map_err(|error| bad(variable, format!("it is no URL ({error}); {like}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(bad(variable, format!("it is no URL of HTTP; {like}")));
     }
     if !url.username().is_empty() || url.password().is_some() {
         let way_out = "say it by `OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…`";
         return Err(bad(variable, format!("it holds a user name or password; {way_out}")));
+    }
+    if variable == FOR_ALL
+        && let Ok(mut path) = url.path_segments_mut()
+    {
+        path.pop_if_empty().extend(["v1", "traces"]);
     }
     Ok(url)
 }
@@ -180,18 +197,22 @@ fn headers(env: Env<'_>) -> Result<(), BadVariable> {
     Ok(())
 }
 
-fn resource(env: Env<'_>) -> Result<(), BadVariable> {
+/// The libraries leave what stands here as it is, where the specification has it decoded.
+fn resource(env: Env<'_>) -> Result<Vec<(String, String)>, BadVariable> {
     let variable = "OTEL_RESOURCE_ATTRIBUTES";
+    let decoded = |text: &str| Some(percent_decode_str(text.trim()).decode_utf8().ok()?.into_owned());
+    let attribute = |entry: &str| {
+        let (key, value) = entry.split_once('=')?;
+        Some((decoded(key).filter(|key| !key.is_empty())?, decoded(value)?))
+    };
+    let wrong = |entry: &str| {
+        let way_out = "write `key=value`, with commas between and odd characters as `%2C`";
+        bad(variable, format!("`{entry}` is no attribute; {way_out}"))
+    };
     let value = env(variable).unwrap_or_default();
-    match value
-        .split_terminator(',')
-        .find(|entry| entry.split_once('=').is_none_or(|(key, _)| key.trim().is_empty()))
-    {
-        Some(entry) => {
-            Err(bad(variable, format!("`{entry}` is no attribute; write `key=value`, with commas between")))
-        }
-        None => Ok(()),
-    }
+    let each = value.split_terminator(',').map(|entry| attribute(entry).ok_or_else(|| wrong(entry)));
+    let name = env("OTEL_SERVICE_NAME").map(|name| Ok((SERVICE_NAME.to_owned(), name)));
+    each.chain(name).collect()
 }
 
 fn number(
@@ -251,7 +272,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317/x?key=7"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20YTpi, x-team = a"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,b="),
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,b=, of%2Cus = caf%C3%A9%2C%20100% "),
+            ("OTEL_SERVICE_NAME", "a%20b"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
             ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
@@ -259,6 +281,10 @@ mod tests {
         .unwrap();
         assert_eq!((settings.form, settings.timeout), (Form::Json, Duration::from_millis(250)));
         assert_eq!(settings.place, "http://127.0.0.1:4317");
+        assert_eq!(settings.url.as_str(), "http://127.0.0.1:4317/x/v1/traces?key=7");
+        let resource: Vec<_> = settings.resource.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let wanted = [("service.name", "a"), ("b", ""), ("of,us", "café, 100%"), ("service.name", "a%20b")];
+        assert_eq!(resource, wanted, "the last of a name counts");
         assert!(settings.hint.contains("4318"));
         assert!(matches!(settings.sampler, Sampler::TraceIdRatioBased(share) if share == 0.25));
     }
@@ -280,6 +306,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "`10s` is no whole number from 1 to 600000"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "from 1 to 65536"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c", "`c` is no attribute"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "a=%ff", "`a=%ff` is no attribute"),
             ("OTEL_TRACES_EXPORTER", "console", "there are otlp, none"),
             ("OTEL_TRACES_SAMPLER", "xray", "there are always_on"),
         ];
