@@ -89,6 +89,9 @@ pub struct Decided {
     /// The try at which a plugin decided it.
     #[serde(skip)]
     pub tried: Option<Box<Tried>>,
+    /// The making of the event, where this is its first replay.
+    #[serde(skip)]
+    pub made: Option<Box<Seen>>,
 }
 
 /// An attempt, and the outcome it led to.

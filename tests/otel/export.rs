@@ -184,11 +184,19 @@ fn an_event_is_one_trace_over_restarts_and_replays() {
     assert_eq!(replayed.code, 0, "{replayed:?}");
     receiver.wait_for(2);
     relay.wait_for_outcome(7, "billable", "delivered");
+    let edited = relay.cli(&["replay", "7", "--set", "payload.description=lunch", "--to", "billable"]);
+    assert_eq!(edited.code, 0, "{edited:?}");
+    receiver.wait_for(3);
     relay.stop();
     let is_replay = |span: &Span| span.get("trackrelay.replay") == "true";
     let again = wait_for(&collector, "deliver to billable", is_replay);
     assert_eq!((&again.trace, &again.parent), (&root.trace, &root.id));
     wait_for(&collector, "replay to billable", |span| span.parent == root.id);
+    let made = wait_for(&collector, "time_entry.created", |span| span.get("trackrelay.source") == "replay");
+    assert_eq!(made.parent, "");
+    for name in ["replay to billable", "deliver to billable"] {
+        wait_for(&collector, name, |span| (&span.parent, &span.trace) == (&made.id, &made.trace));
+    }
     for request in [receiver.events(), broken.events()].concat() {
         assert_eq!(request.header("traceparent"), None);
     }

@@ -217,15 +217,17 @@ impl Api {
         }
         let told = self.feed.is_heard().then(|| orders.clone());
         self.store.replay(orders, clock::now()).await?;
-        for (seq, routed) in told.into_iter().flatten() {
-            self.tell_replay(events, seq, &routed, &plan);
+        for (at, (seq, routed)) in told.into_iter().flatten().enumerate() {
+            self.tell_replay(events, seq, &routed, &plan, at == 0);
         }
         Ok(())
     }
 
-    fn tell_replay(&self, events: &[PastEvent], seq: Seq, routed: &Routed, plan: &Plan) {
+    fn tell_replay(&self, events: &[PastEvent], seq: Seq, routed: &Routed, plan: &Plan, is_first: bool) {
         let past = events.iter().find(|past| past.seq == seq);
         let Some((past, planned)) = past.zip(plan.get(routed.subscription)) else { return };
+        // An edited event comes alone.
+        let made = (is_first && edited::is_new(past)).then(|| self.feed.closely(|| edited::seen(past)));
         self.feed.tell(|| {
             News::Decision(Decided {
                 about: About::of(&past.event),
@@ -234,6 +236,7 @@ impl Api {
                 reason: routed.reason.clone(),
                 replay: true,
                 tried: None,
+                made: made.flatten(),
             })
         });
     }

@@ -193,6 +193,7 @@ impl Stream {
             reason: Some(route.mismatch(format_args!("{entity}.{action}"))),
             replay: false,
             tried: None,
+            made: None,
         };
         let met = self.met(arrived.plan).await;
         met.subscriptions.iter().filter(apart).map(decided).collect()

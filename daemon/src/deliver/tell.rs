@@ -135,5 +135,6 @@ fn decided(told: &Told<'_>) -> Decided {
         reason: told.next.reason.clone(),
         replay: told.replay,
         tried: None,
+        made: None,
     }
 }

@@ -97,6 +97,7 @@ mod tests {
             reason: None,
             replay: false,
             tried: None,
+            made: None,
         });
         let event = News::Event(Arrived {
             about: about(),

@@ -69,7 +69,10 @@ impl Drawing {
             News::Event(arrived) => vec![self.arrival(arrived, told.at)],
             News::Attempt(Attempted { tried: Some(tried), .. })
             | News::Decision(Decided { tried: Some(tried), .. }) => self.attempt(about, &told.news, tried),
-            News::Decision(decided) if decided.replay => vec![self.replay(decided, told.at)],
+            News::Decision(decided) if decided.replay => {
+                let made = decided.made.as_ref().map(|_| self.making(decided, told.at));
+                made.into_iter().chain([self.replay(decided, told.at)]).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -100,6 +103,13 @@ impl Drawing {
         let span =
             Span { name, kind: SpanKind::Consumer, began, ended: at, attributes, status: Status::Unset };
         self.span(*event_id, id, parent, span)
+    }
+
+    /// The arrival of an event that an edited replay made.
+    fn making(&self, decided: &Decided, at: Timestamp) -> SpanData {
+        let (about, source, seen) = (decided.about.clone(), "replay".to_owned(), decided.made.clone());
+        let arrived = Arrived { about, source, duplicate: false, subscriptions: Vec::new(), plan: 0, seen };
+        self.arrival(&arrived, at)
     }
 
     fn replay(&self, decided: &Decided, at: Timestamp) -> SpanData {

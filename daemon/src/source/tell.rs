@@ -83,5 +83,6 @@ fn decided(event: &Event, subscription: &str, routed: &Routed) -> Decided {
         reason: routed.reason.clone(),
         replay: false,
         tried: None,
+        made: None,
     }
 }

@@ -13,6 +13,7 @@ use super::super::{Api, Refusal};
 use crate::clock;
 use crate::event::read::{Fill, read};
 use crate::event::{Event, EventId};
+use crate::feed::close::Seen;
 use crate::store::{self, Arrival, PastEvent, Seq};
 
 /// A past event and what is to be sent in its place.
@@ -65,6 +66,16 @@ pub(in crate::api) fn made_from(past: &PastEvent) -> Option<EventId> {
     // Most events are without it, and searching is cheaper than reading.
     let marked = past.event.received.windows(MARK.len()).any(|part| part == MARK);
     marked.then(|| serde_json::from_slice::<Mark>(&past.event.received).ok()?.made_from).flatten()
+}
+
+/// Whether it has just been made.
+pub(super) fn is_new(past: &PastEvent) -> bool {
+    past.decisions.is_empty() && made_from(past).is_some()
+}
+
+/// Its making, for who listens closely: the nearest that it has to an arrival.
+pub(super) fn seen(past: &PastEvent) -> Seen {
+    Seen { began: past.arrived_at, workspace_id: past.event.workspace_id, decisions: Vec::new(), more: 0 }
 }
 
 const MARK: &[u8] = b"\"made_from\"";

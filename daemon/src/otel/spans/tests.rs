@@ -69,7 +69,7 @@ fn attempted(status: Option<u16>, error: Option<&str>, tried: Option<Box<Tried>>
 
 fn decided(outcome: Outcome, replay: bool, tried: Option<Box<Tried>>) -> News {
     let (subscription, reason) = ("billing".to_owned(), Some("not billable".to_owned()));
-    News::Decision(Decided { about: about(), subscription, outcome, reason, replay, tried })
+    News::Decision(Decided { about: about(), subscription, outcome, reason, replay, tried, made: None })
 }
 
 fn attribute(span: &SpanData, name: &'static str) -> Option<String> {
@@ -193,6 +193,17 @@ fn a_replay_is_told_and_what_the_arrival_says_is_not_told_twice() {
     assert_eq!((spans.len(), spans[0].name.as_ref()), (1, "replay to billing"));
     assert_eq!(spans[0].parent_span_id, root_id(EVENT));
     assert!(drawn(decided(Outcome::SkippedRights, false, None)).is_empty());
+}
+
+#[test]
+fn an_event_made_by_a_replay_has_an_arrival_of_its_own() {
+    let News::Decision(decided) = decided(Outcome::Pending, true, None) else { unreachable!() };
+    let seen = Seen { began: at(899_000), workspace_id: Some(42), decisions: Vec::new(), more: 0 };
+    let spans = drawn(News::Decision(Decided { made: Some(seen.into()), ..decided }));
+    let [made, replay] = spans.as_slice() else { panic!("{spans:?}") };
+    assert_eq!((span_of(made), replay.parent_span_id), ((root_id(EVENT), SpanId::INVALID), root_id(EVENT)));
+    assert_eq!((made.start_time, made.end_time), (moment(at(899_000)), moment(at(900_000))));
+    has(made, &[("trackrelay.source", "replay"), ("trackrelay.workspace.id", "42")]);
 }
 
 #[test]
