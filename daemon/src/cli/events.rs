@@ -25,8 +25,9 @@ const NAMED: usize = 4;
 
 /// List and search past events
 ///
-/// The last 20 unless `--last` says otherwise, newest first, with the latest outcome for every subscription whose event filters matched.
-/// Those that did not match are told by `trackrelay why EVENT_ID`.
+/// The last 20 unless `--last` says otherwise, newest first, with the latest outcome for every
+/// subscription whose event filters matched. Those that did not match are told by
+/// `trackrelay why EVENT_ID`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
