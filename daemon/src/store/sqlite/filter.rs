@@ -1,5 +1,9 @@
 //! A Bloom filter that looks at one cache line per question. Its bytes are stored, so its
-//! arithmetic must not change.
+//! arithmetic must not change. Many of them are asked together in `filter/row.rs`.
+
+pub(super) use row::Filters;
+
+mod row;
 
 /// One cache line.
 const BLOCK_BITS: u64 = 512;
@@ -15,13 +19,14 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Keys must be well mixed already; see `splitmix`.
-    pub(super) fn of(keys: &[u64]) -> Filter {
-        let blocks = (keys.len() * BITS_PER_KEY).div_ceil(BLOCK_BITS as usize).max(1);
+    /// Keys must be well mixed already; see `splitmix`. Those with room for as many keys are
+    /// of one size.
+    pub(super) fn of(keys: impl Iterator<Item = u64>, room: usize) -> Filter {
+        let blocks = (room * BITS_PER_KEY).div_ceil(BLOCK_BITS as usize).max(1);
         let mut filter = Filter { words: vec![0; blocks * WORDS].into_boxed_slice() };
         for key in keys {
-            for (word, bit) in filter.probes(*key) {
-                filter.words[word] |= bit;
+            for bit in probes(key, filter.bits()) {
+                filter.words[bit / 64] |= 1 << (bit % 64);
             }
         }
         filter
@@ -29,8 +34,12 @@ impl Filter {
 
     /// `false` is certain. All bits are looked at, though the first may tell: without a
     /// branch between them the processor fetches the lines of many filters at once.
-    pub(super) fn may_hold(&self, key: u64) -> bool {
-        self.probes(key).fold(true, |held, (word, bit)| held & (self.words[word] & bit != 0))
+    fn may_hold(&self, key: u64) -> bool {
+        probes(key, self.bits()).fold(true, |held, bit| held & (self.words[bit / 64] >> (bit % 64) & 1 == 1))
+    }
+
+    fn bits(&self) -> usize {
+        self.words.len() * 64
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -43,17 +52,14 @@ impl Filter {
         let whole = rest.is_empty() && !chunks.is_empty() && chunks.len().is_multiple_of(WORDS);
         whole.then(|| Filter { words: chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect() })
     }
+}
 
-    /// The upper half of the key picks the block, the lower 54 bits the bits in it. The
-    /// few that serve twice do no harm.
-    fn probes(&self, key: u64) -> impl Iterator<Item = (usize, u64)> + use<> {
-        let blocks = (self.words.len() / WORDS) as u64;
-        let block = ((key >> 32) * blocks) >> 32;
-        (0..PROBES).map(move |probe| {
-            let bit = (key >> (9 * probe)) % BLOCK_BITS;
-            ((block * WORDS as u64 + bit / 64) as usize, 1 << (bit % 64))
-        })
-    }
+/// Which bits of a filter say whether it may hold a key: the upper half of the key picks the
+/// block, the lower 54 bits the bits in it. The few that serve twice do no harm.
+fn probes(key: u64, bits: usize) -> impl Iterator<Item = usize> {
+    let blocks = bits as u64 / BLOCK_BITS;
+    let block = ((key >> 32) * blocks) >> 32;
+    (0..PROBES).map(move |probe| (block * BLOCK_BITS + (key >> (9 * probe)) % BLOCK_BITS) as usize)
 }
 
 #[cfg(test)]
@@ -63,7 +69,7 @@ mod tests {
 
     #[test]
     fn knows_its_own_and_few_others() {
-        let filter = Filter::of(&(0..100_000).map(mix).collect::<Vec<_>>());
+        let filter = Filter::of((0..100_000).map(mix), 100_000);
         assert!((0..100_000).all(|n| filter.may_hold(mix(n))));
         let strangers = (100_000..200_000).filter(|n| filter.may_hold(mix(*n))).count();
         assert!(strangers < 400, "{strangers} of 100000 strangers were let through");
@@ -71,7 +77,7 @@ mod tests {
 
     #[test]
     fn survives_being_stored() {
-        let filter = Filter::of(&(0..1000).map(mix).collect::<Vec<_>>());
+        let filter = Filter::of((0..1000).map(mix), 1000);
         let again = Filter::from_bytes(&filter.to_bytes()).expect("its own bytes");
         assert_eq!(again.words, filter.words);
         assert!(Filter::from_bytes(&[1, 2, 3]).is_none());
@@ -80,7 +86,7 @@ mod tests {
 
     #[test]
     fn is_stored_the_same_way_for_ever() {
-        let bytes = Filter::of(&[mix(1), mix(2)]).to_bytes();
+        let bytes = Filter::of([mix(1), mix(2)].into_iter(), 2).to_bytes();
         let set: Vec<(usize, u8)> = bytes.into_iter().enumerate().filter(|(_, byte)| *byte != 0).collect();
         let expected = [(8, 1), (10, 2), (24, 2), (25, 64), (27, 64), (36, 32), (37, 64), (43, 32)];
         assert_eq!(set, [&expected[..], &[(50, 2), (53, 8), (56, 8)]].concat());

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, params};
 
+use super::filter::Filters;
 use crate::event::EventId;
 use crate::store::Seq;
 use notes::{NOTE_BYTES, event_key, load_notes, pack, read_events, unpack};
@@ -19,8 +20,7 @@ mod part;
 
 pub(super) use notes::{Note, entity_key};
 
-/// Arrivals per part. At ten million events 77 filters are asked, a microsecond or two;
-/// closing a part writes 3 MiB.
+/// Arrivals per part. At ten million events there are 77, and closing one writes 3 MiB.
 const PART_BITS: u32 = 17;
 pub(super) const PART: i64 = 1 << PART_BITS;
 
@@ -37,11 +37,22 @@ pub(super) struct Latest {
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    closed: VecDeque<Part>,
+    closed: VecDeque<Span>,
+    /// Of the events of the closed parts, and of their entities.
+    events: Filters,
+    entities: Filters,
     /// Nearly always one: a second appears when it is full, until the first is written.
     open: VecDeque<OpenPart>,
     /// Learned, but not noted down.
     unnoted: Vec<Note>,
+}
+
+/// What is known of a closed part beside its filters.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    number: i64,
+    /// The latest of its events.
+    arrived_at: i64,
 }
 
 /// What a transaction has to tell the index once it has been committed.
@@ -63,7 +74,8 @@ pub(super) enum Written {
 
 impl Index {
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Index> {
-        let mut index = Index { closed: Part::load_all(connection)?, ..Index::default() };
+        let mut index = Index::default();
+        Part::load_all(connection, |part| index.close(part))?;
         let first_open = index.closed.back().map_or(0, |part| part.number + 1) * PART;
         let mut noted = first_open;
         for (first, notes) in load_notes(connection)? {
@@ -87,10 +99,7 @@ impl Index {
         let key = event_key(event);
         let latest = match self.open.iter().rev().find_map(|part| part.find_event(key)) {
             Some(latest) => Some(latest),
-            None => {
-                let parts = self.closed.iter().rev().filter(|part| part.events.may_hold(key));
-                find_in_closed(parts, connection, EVENTS, key)?
-            }
+            None => find_in_closed(self.parts(&self.events, key), connection, EVENTS, key)?,
         };
         Ok(latest.map(|latest| latest.seq))
     }
@@ -98,11 +107,13 @@ impl Index {
     pub(super) fn find_entity(&self, connection: &Connection, key: u64) -> rusqlite::Result<Option<Latest>> {
         match self.open.iter().rev().find_map(|part| part.find_entity(key)) {
             Some(latest) => Ok(Some(latest)),
-            None => {
-                let parts = self.closed.iter().rev().filter(|part| part.entities.may_hold(key));
-                find_in_closed(parts, connection, ENTITIES, key)
-            }
+            None => find_in_closed(self.parts(&self.entities, key), connection, ENTITIES, key),
         }
+    }
+
+    /// The closed parts that may hold a key, the latest first.
+    fn parts(&self, filters: &Filters, key: u64) -> impl Iterator<Item = i64> {
+        filters.holding(key).filter_map(|place| Some(self.closed.get(place)?.number))
     }
 
     /// The first event that may have arrived at this time or later.
@@ -139,11 +150,13 @@ impl Index {
             Written::Notes => self.unnoted.clear(),
             Written::Part(part) => {
                 self.open.pop_front();
-                self.closed.push_back(part);
+                self.close(part);
             }
         }
         if learned.part_pruned {
             self.closed.pop_front();
+            self.events.pop_oldest();
+            self.entities.pop_oldest();
         }
         learned.notes.iter().for_each(|note| self.learn(*note));
         self.unnoted.extend(learned.notes);
@@ -152,9 +165,16 @@ impl Index {
     /// Deletes the oldest closed part if all of it came before `oldest`.
     pub(super) fn prune(&self, connection: &Connection, oldest: Seq) -> rusqlite::Result<bool> {
         match self.closed.front().filter(|part| (part.number + 1) * PART <= oldest.0) {
-            Some(part) => part.delete(connection).map(|()| true),
+            Some(part) => part::delete(part.number, connection).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    fn close(&mut self, part: Part) {
+        let Part { number, arrived_at, events, entities } = part;
+        self.closed.push_back(Span { number, arrived_at });
+        self.events.push(events);
+        self.entities.push(entities);
     }
 
     fn learn(&mut self, note: Note) {

@@ -1,7 +1,5 @@
 //! A part of the index: in memory while it is open, in buckets on disk once it is closed.
 
-use std::collections::VecDeque;
-
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Latest, Note, PART};
@@ -16,6 +14,7 @@ const BUCKETS: usize = 1 << BUCKET_BITS;
 pub(super) const EVENTS: &str = "index_events";
 pub(super) const ENTITIES: &str = "index_entities";
 
+/// A part when it is closed, or read at start.
 #[derive(Debug)]
 pub(in crate::store::sqlite) struct Part {
     pub(super) number: i64,
@@ -34,7 +33,8 @@ pub(super) struct OpenPart {
 }
 
 impl Part {
-    pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<VecDeque<Part>> {
+    /// Reads all that are closed, in order.
+    pub(super) fn load_all(connection: &Connection, mut take: impl FnMut(Part)) -> rusqlite::Result<()> {
         let mut rows =
             connection.prepare("SELECT part, arrived_at, events, entities FROM index_parts ORDER BY part")?;
         let filter = |row: &Row<'_>, column: usize| {
@@ -45,36 +45,36 @@ impl Part {
             let (events, entities) = (filter(row, 2)?, filter(row, 3)?);
             Ok(Part { number: row.get(0)?, arrived_at: row.get(1)?, events, entities })
         };
-        rows.query_map([], part)?.collect()
-    }
-
-    pub(super) fn delete(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let (first, end) = (self.number << BUCKET_BITS, (self.number + 1) << BUCKET_BITS);
-        for table in [EVENTS, ENTITIES] {
-            let delete = format!("DELETE FROM {table} WHERE bucket >= ?1 AND bucket < ?2");
-            connection.execute(&delete, params![first, end])?;
-        }
-        connection.execute("DELETE FROM index_parts WHERE part = ?1", [self.number])?;
-        Ok(())
+        rows.query_map([], part)?.try_for_each(|part| part.map(&mut take))
     }
 }
 
+pub(super) fn delete(part: i64, connection: &Connection) -> rusqlite::Result<()> {
+    let (first, end) = (part << BUCKET_BITS, (part + 1) << BUCKET_BITS);
+    for table in [EVENTS, ENTITIES] {
+        let delete = format!("DELETE FROM {table} WHERE bucket >= ?1 AND bucket < ?2");
+        connection.execute(&delete, params![first, end])?;
+    }
+    connection.execute("DELETE FROM index_parts WHERE part = ?1", [part])?;
+    Ok(())
+}
+
 /// The latest entry of a key in the first of these parts that has one.
-pub(super) fn find_in_closed<'a>(
-    parts: impl Iterator<Item = &'a Part>,
+pub(super) fn find_in_closed(
+    parts: impl Iterator<Item = i64>,
     connection: &Connection,
     table: &str,
     key: u64,
 ) -> rusqlite::Result<Option<Latest>> {
     for part in parts {
-        let row = part.number << BUCKET_BITS | bucket_of(key) as i64;
+        let row = part << BUCKET_BITS | bucket_of(key) as i64;
         let select = format!("SELECT entries FROM {table} WHERE bucket = ?1");
         let value = connection
             .prepare_cached(&select)?
             .query_row([row], |row| Ok(last_of(row.get_ref(0)?.as_blob()?, key)))
             .optional()?;
         if let Some(value) = value.flatten() {
-            return Ok(Some(latest(part.number, value)));
+            return Ok(Some(latest(part, value)));
         }
     }
     Ok(None)
@@ -146,8 +146,8 @@ impl Buckets {
     }
 
     fn filter(&self) -> Filter {
-        let keys: Vec<u64> = self.0.iter().flat_map(|bucket| entries(bucket).map(|(key, _)| key)).collect();
-        Filter::of(&keys)
+        let keys = self.0.iter().flat_map(|bucket| entries(bucket).map(|(key, _)| key));
+        Filter::of(keys, PART as usize)
     }
 
     fn write(&self, connection: &Connection, table: &str, part: i64) -> rusqlite::Result<()> {
