@@ -72,7 +72,8 @@ async fn a_fresh_connection_closed_without_an_answer_is_a_failure() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_ends_at_once_is_told_the_same_way_whenever_it_is_noticed() {
     let (listener, url) = listener().await;
-    tokio::spawn(async move {
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move {
         loop {
             drop(listener.accept().await.unwrap());
         }
