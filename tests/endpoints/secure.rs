@@ -39,13 +39,13 @@ fn certificates_are_checked_and_handshakes_end() {
                 .fails("failed to agree on TLS"),
             row("hangs-in-the-handshake", [Hang])
                 .over_tls()
-                .comes_late("did not agree on a TLS connection within 2.5s"),
+                .comes_late("did not answer the TLS handshake within 2.5s"),
             row(
                 "drips-its-handshake",
                 [Drip(b"\x16\x03\x03\x00\xc8\x02\x00".to_vec(), Duration::from_secs(1))],
             )
             .over_tls()
-            .comes_late("did not agree on a TLS connection within 2.5s"),
+            .comes_late("did not answer the TLS handshake within 2.5s"),
             row("closes-in-the-handshake", [Pause(Duration::from_millis(50))])
                 .over_tls()
                 .fails("; does it speak TLS?"),

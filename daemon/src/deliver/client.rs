@@ -14,7 +14,7 @@ use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::delivery::trace::{Exchange, micros};
-use dial::{Dialer, Patient};
+use dial::{CONNECT_TIMEOUT, Dialer, Patient};
 use line::Tap;
 use patience::Patience;
 use trail::Way;
@@ -134,7 +134,7 @@ impl Client {
         let answered = ended.unwrap_or_else(|_| {
             // Whatever keeps an answer from coming, the next request is not to meet it too.
             let connected = tap.poison();
-            Err(SendError::TimedOut(explain::timeout(timeout, stage, connected, &target)))
+            Err(SendError::TimedOut(explain::timeout(timeout, stage, connected, noted, &target)))
         });
         let way = way.unwrap_or_else(|| tap.way());
         let mut exchange = trail::exchange(way, tap.dialed(), noted, begun.elapsed());
@@ -182,7 +182,8 @@ where
     Patient<C>: Connect + Clone + Send + Sync + 'static,
 {
     fn over(connector: C) -> Pools<C> {
-        let pool = |idle| builder(idle).build(Patient(connector.clone()));
+        let pool =
+            |idle| builder(idle).build(Patient { connector: connector.clone(), within: CONNECT_TIMEOUT });
         Pools { kept: pool(IDLE_PER_HOST), fresh: pool(0) }
     }
 

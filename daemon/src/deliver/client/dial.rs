@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::line::{self, Line};
 use super::trail::{self, Dialed};
+use super::{Target, explain};
 use crate::config::check::refused_address;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,7 +40,7 @@ pub enum DialError {
     Refused(String),
     #[error("{address}: {error}")]
     Io { address: SocketAddr, error: io::Error },
-    #[error("no connection to {0} within {CONNECT_TIMEOUT:?}")]
+    #[error("{0}")]
     TimedOut(String),
 }
 
@@ -73,7 +74,10 @@ impl Service<Uri> for Dialer {
 /// Connects as the one inside does, a TLS handshake included, but not for ever: nobody may
 /// be waiting for this connection any more who would give it up.
 #[derive(Clone)]
-pub struct Patient<C>(pub C);
+pub struct Patient<C> {
+    pub connector: C,
+    pub within: Duration,
+}
 
 impl<C> Service<Uri> for Patient<C>
 where
@@ -84,18 +88,17 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx).map_err(Into::into)
+        self.connector.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (host, port) = place(&uri);
-        let secure = uri.scheme_str() == Some("https");
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
+        let (target, within) = (Target::of_url(&uri), self.within);
+        let connecting = tokio::time::timeout(within, self.connector.call(uri));
         Box::pin(async move {
             let connected = connecting.await;
-            let connected = connected.map_err(|_| DialError::TimedOut(format!("`{host}` port {port}")))?;
-            let connected = connected.map_err(Into::into)?;
-            if secure {
+            let late = |_| DialError::TimedOut(explain::unconnected(within, trail::noted(), &target));
+            let connected = connected.map_err(late)?.map_err(Into::into)?;
+            if target.secure {
                 line::agreed_on_tls(&connected.connected());
             }
             Ok(connected)
@@ -174,6 +177,23 @@ mod tests {
             let dialled = connect(text, 80).await;
             assert!(matches!(dialled, Err(DialError::Forbidden(..))), "{text}: {dialled:?}");
         }
+    }
+
+    /// A handshake that hangs is no missing connection.
+    #[tokio::test]
+    async fn who_took_the_connection_is_told_to_have_done_so() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let uri: Uri = format!("https://{to}/").parse().unwrap();
+        let within = Duration::from_millis(300);
+        let mut patient = Patient { connector: super::super::https(), within };
+        let (connected, dialed) = trail::follow(patient.call(uri.clone())).await;
+        let (error, target) = (connected.err().unwrap(), Target::of_url(&uri));
+        let silent = format!("`{to}` took the connection and did not answer the TLS handshake within 300ms");
+        assert_eq!(explain::connecting(&*error, &target), silent);
+        let unanswered = Dialed { connect: None, ..dialed };
+        let nobody = format!("no connection to `{to}` within 300ms");
+        assert_eq!(explain::unconnected(within, unanswered, &target), nobody);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use rustls::{CertificateError as Flaw, Error as TlsError, InvalidMessage};
 
 use super::dial::DialError;
 use super::patience::MOST;
+use super::trail::Dialed;
 use super::{FIELDS, HEAD, SendError, Stage, Target};
 
 /// The sentence that an error of the client comes to.
@@ -44,23 +45,42 @@ pub(super) fn failure(error: &PoolError, target: &Target) -> SendError {
 pub(super) fn connecting(error: &(dyn Error + 'static), target: &Target) -> String {
     let to = &target.authority;
     match (find::<DialError>(error), find::<TlsError>(error)) {
-        (Some(refused @ DialError::Refused(_)), _) => refused.to_string(),
+        (Some(whole @ (DialError::Refused(_) | DialError::TimedOut(_))), _) => whole.to_string(),
         (Some(dialled), _) => format!("failed to connect to `{to}`: {dialled}"),
         (_, Some(error)) => format!("failed to agree on TLS with `{to}`: {}", tls(error)),
         _ => format!("failed to agree on TLS with `{to}`: {}; does it speak TLS?", root(error)),
     }
 }
 
-/// What is said when the time is up.
-pub(super) fn timeout(within: Duration, stage: Stage, connected: bool, target: &Target) -> String {
+/// What is said when the time for connecting is up, TLS included.
+pub(super) fn unconnected(within: Duration, dialed: Dialed, target: &Target) -> String {
+    let to = &target.authority;
+    if target.secure && dialed.connect.is_some() {
+        format!("`{to}` took the connection and did not answer the TLS handshake within {within:?}")
+    } else {
+        format!("no connection to `{to}` within {within:?}")
+    }
+}
+
+/// What is said when the time is up. A connection there is only with what it agreed on.
+pub(super) fn timeout(
+    within: Duration,
+    stage: Stage,
+    connected: bool,
+    dialed: Dialed,
+    target: &Target,
+) -> String {
     let to = &target.authority;
     let missed = match stage {
-        Stage::Answered(head) => format!("answered {}, but the answer did not end", head.status),
-        Stage::Asked if connected => format!("connected to `{to}`, but status and headers did not come"),
-        Stage::Asked if target.secure => format!("`{to}` did not agree on a TLS connection"),
-        Stage::Asked => format!("no connection to `{to}`"),
+        Stage::Answered(head) => {
+            format!("answered {}, but the answer did not end within {within:?}", head.status)
+        }
+        Stage::Asked if connected => {
+            format!("connected to `{to}`, but status and headers did not come within {within:?}")
+        }
+        Stage::Asked => unconnected(within, dialed, target),
     };
-    format!("{missed} within {within:?} (`timeout`)")
+    format!("{missed} (`timeout`)")
 }
 
 /// What is said of one who has much to say and never answers.

@@ -33,14 +33,14 @@ pub async fn reach(url: &Uri, within: Duration) -> Result<(), Unreachable> {
     let target = Target::of_url(url);
     let connecting = tokio::time::timeout(within, https().call(url.clone()));
     let (connected, dialed) = trail::follow(connecting).await;
-    let to = &target.authority;
     match connected {
         Ok(Ok(_connection)) => Ok(()),
         Ok(Err(error)) => Err(kind(&*error, explain::connecting(&*error, &target), target.secure)),
-        Err(_) if target.secure && dialed.connect.is_some() => Err(Unreachable::Silent(format!(
-            "`{to}` took the connection and did not answer the TLS handshake within {within:?}"
-        ))),
-        Err(_) => Err(Unreachable::TimedOut(format!("no connection to `{to}` within {within:?}"))),
+        Err(_) => {
+            let said = explain::unconnected(within, dialed, &target);
+            let silent = target.secure && dialed.connect.is_some();
+            Err(if silent { Unreachable::Silent(said) } else { Unreachable::TimedOut(said) })
+        }
     }
 }
 

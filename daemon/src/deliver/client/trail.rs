@@ -41,6 +41,11 @@ pub(super) fn note(dialed: Dialed) {
     DIALED.try_with(|cell| cell.set(dialed)).ok();
 }
 
+/// What was noted last, for the request that is waiting for it.
+pub(super) fn noted() -> Dialed {
+    DIALED.try_with(Cell::get).unwrap_or_default()
+}
+
 /// Over which connection a request went in the end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
