@@ -14,7 +14,7 @@ use crate::harness::Relay;
 use round::{Round, Toll, WAYS};
 
 mod round;
-mod stage;
+pub mod stage;
 
 /// Rounds in all, about: two minutes on two cores.
 const ROUNDS: usize = 400;

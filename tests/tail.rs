@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[cfg(debug_assertions)]
+use crate::crash_matrix::stage::{DIE, HURRY};
 use crate::harness::guest::talker;
 use crate::harness::{Answer, DEADLINE, Receiver, Relay, event, wait_until};
 
@@ -136,6 +138,30 @@ fn an_event_is_followed_to_its_ends() {
     let attempt = one("attempt");
     assert_eq!((&attempt["outcome"], &attempt["status"]), (&"delivered".into(), &200.into()));
     assert_eq!((&attempt["n"], &attempt["subscription"]), (&1.into(), &"tags".into()));
+}
+
+/// The history has forgotten them by then.
+#[cfg(debug_assertions)]
+#[test]
+fn deliveries_that_keep_ends_are_told() {
+    let receiver = Receiver::start();
+    receiver.answer_all(500);
+    let mut relay = Relay::prepare(&("\n[store]\nkeep = \"1h\"\n".to_owned() + &receiver.table("broken")));
+    let clock = relay.path("clock");
+    fs::write(&clock, "-7200").unwrap();
+    relay.set_env("TRACKRELAY_WRONG_CLOCK", clock.to_str().unwrap());
+    relay.set_env(DIE, HURRY);
+    relay.start_again();
+    let (tail, others) = (Tail::start(&relay, &[]), Tail::start(&relay, &["--outcome", "delivered"]));
+    let json = Tail::start(&relay, &["--json", "--subscription", "broken", "--outcome", "dropped"]);
+    relay.send(&event("tag.created", 1));
+    relay.wait_for_status("broken", "pending");
+    fs::write(&clock, "0").unwrap();
+    let line = tail.wait_for(&["dropped"]);
+    assert_eq!(line, "dropped   broken 1 delivery that had waited longer than `[store] keep`");
+    let told: Value = serde_json::from_str(&json.wait_for(&["dropped"])).unwrap();
+    assert_eq!((&told["type"], &told["count"]), (&"ended".into(), &1.into()), "{told}");
+    assert_eq!(others.end(), [""; 0], "nobody asked for them");
 }
 
 #[test]
