@@ -77,7 +77,10 @@ fn unwatched(error: Errno) -> Finding {
 fn network_of(path: &Path) -> Option<&'static str> {
     let stat: StatFs = statfs(path).ok()?;
     // Signed on some machines, and then the high bits are only the sign.
-    let kind = stat.f_type as u32;
+    networked(stat.f_type as u32)
+}
+
+fn networked(kind: u32) -> Option<&'static str> {
     NETWORKED.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
 }
 
@@ -94,17 +97,19 @@ fn far_config(folder: &Path, kind: &str) -> Finding {
 pub(super) fn disk(ground: &Ground<'_>) -> Vec<Finding> {
     let mut folders = ground.store.iter().flat_map(|store| store.ancestors());
     let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Vec::new() };
-    let mut found = Vec::new();
-    if let Some(kind) = network_of(folder) {
-        let text =
-            format!("`{}` is {kind}: neither locks nor writes of the store are safe there", folder.display());
-        let help = "set `[store] path` to a folder on a disk of this machine".to_owned();
-        found.push(Finding::problem("disk", text, help));
-    }
+    let mut found: Vec<Finding> =
+        network_of(folder).map(|kind| far_store(folder, kind)).into_iter().collect();
     if let Ok(stat) = statvfs(folder) {
         found.extend(room(folder, stat.f_bavail.saturating_mul(stat.f_frsize)));
     }
     found
+}
+
+fn far_store(folder: &Path, kind: &str) -> Finding {
+    let text =
+        format!("`{}` is {kind}: neither locks nor writes of the store are safe there", folder.display());
+    let help = "set `[store] path` to a folder on a disk of this machine".to_owned();
+    Finding::problem("disk", text, help)
 }
 
 fn room(folder: &Path, free: u64) -> Vec<Finding> {
@@ -172,6 +177,28 @@ mod tests {
         ] {
             let found = unwatched(error);
             assert!(found.help.as_ref().is_some_and(|help| help.contains(wanted)), "{found:?}");
+        }
+    }
+
+    /// The numbers are those of Linux, in `statfs(2)`.
+    #[test]
+    fn a_disk_of_another_machine_is_known_by_its_number() {
+        let (nfs, smb2, fuse) = (0x6969, 0xfe53_4d42, 0x6573_5546);
+        for (kind, name) in [(nfs, "NFS"), (smb2, "SMB"), (0x0102_1997, "9p"), (fuse, "FUSE")] {
+            let name_of_it = networked(kind).expect(name);
+            assert!(name_of_it.starts_with(name), "{name_of_it}");
+            let (config, store) =
+                (far_config(Path::new("/s"), name_of_it), far_store(Path::new("/s"), name_of_it));
+            assert_eq!((config.state, store.state), (State::Warning, State::Problem));
+            assert!(
+                store.text.starts_with(&format!("`/s` is {name_of_it}: neither locks nor ")),
+                "{store:?}"
+            );
+            assert!(store.help.is_some_and(|help| help.starts_with("set `[store] path` to a folder ")));
+        }
+        let (ext4, xfs, btrfs, tmpfs, overlay) = (0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630);
+        for kind in [ext4, xfs, btrfs, tmpfs, overlay] {
+            assert_eq!(networked(kind), None, "{kind:#x}");
         }
     }
 
