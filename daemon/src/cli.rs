@@ -53,6 +53,9 @@ pub mod validate;
 pub mod verify;
 pub mod why;
 
+/// Columns of a help, where the terminal has as many; examples are not wrapped.
+const WIDTH: usize = 100;
+
 #[derive(Debug, Parser)]
 #[command(
     name = "trackrelay",
@@ -61,7 +64,7 @@ pub mod why;
     long_about = "Local webhook relay for Toggl Track: takes events, filters and transforms them, signs them as \
                   Track does and delivers them to your endpoints.",
     after_help = EXAMPLES,
-    max_term_width = 100
+    max_term_width = WIDTH
 )]
 pub struct Cli {
     /// The config file [default: ./config.toml, else $XDG_CONFIG_HOME/trackrelay/config.toml]

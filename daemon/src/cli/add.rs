@@ -21,9 +21,9 @@ use crate::config::load::main_file;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  trackrelay add slack --url http://127.0.0.1:3000/toggl --event time_entry.created --event 'project.*'
+  trackrelay add slack --url http://127.0.0.1:3000/ --event 'tag.*' --event time_entry.created
   trackrelay add all --url http://127.0.0.1:3000/ --event '*.*' --set validation=off
-  trackrelay add later --url https://example.com/hook --event 'tag.*' --secret-file later.key --disabled")]
+  trackrelay add later --url https://example.com/hook --event '*.*' --secret-file a.key --disabled")]
 pub struct Args {
     /// Its name, which no other subscription has
     #[arg(value_parser = args::name)]

@@ -39,7 +39,7 @@ const LONG_SECONDS: f64 = 2.0;
 #[command(after_help = "\
 Examples:
   trackrelay send time_entry.created
-  trackrelay send time_entry.updated --set payload.description='long call' --set payload.billable=true
+  trackrelay send time_entry.updated --set payload.description=call --set payload.billable=true
   trackrelay send project.deleted --set payload.id=201000053
   trackrelay send time_entry.created --as gen2023
   trackrelay send tag.created --count 1000 --rate 50

@@ -20,7 +20,7 @@ Examples:
   trackrelay tail
   trackrelay tail --subscription slack --outcome pending --outcome failed
   trackrelay tail --entity time_entry --action deleted
-  trackrelay tail --outcome skipped_filter          whose event_filters did not match, and where they stand
+  trackrelay tail --outcome skipped_filter          whose event_filters did not match
   trackrelay tail --json | jq -r 'select(.type == \"attempt\") | [.subscription, .ms] | @tsv'")]
 pub struct Args {
     /// Only of this subscription; may be repeated

@@ -21,6 +21,9 @@ fn every_help_has_an_example() {
         commands.extend(command.get_subcommands().cloned());
         let help = command.render_long_help().to_string();
         assert!(help.contains("Examples:\n  "), "{}", command.get_name());
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let broken = after.lines().find(|line| line.chars().count() > WIDTH);
+        assert_eq!(broken, None, "an example that is wrapped cannot be copied");
         seen += 1;
     }
     assert!(seen > 26, "found only {seen} of trackrelay itself, its commands and theirs");

@@ -26,8 +26,8 @@ const LARGEST: u64 = 64 << 20;
 #[command(after_help = "\
 Examples:
   trackrelay verify body.json --secret PGuRrhCFajIyEvFlreKL --signature sha256=bf82…
-  trackrelay verify body.json --secret \"$(trackrelay secret show slack)\" --signature sha256=bf82…
-  trackrelay verify - --secret-file secret.txt --signature v1,g0hM… --id 42 --timestamp 1614265330")]
+  trackrelay verify body.json --secret \"$(trackrelay secret show a)\" --signature sha256=bf82…
+  trackrelay verify - --secret-file a.key --signature v1,g0hM… --id 42 --timestamp 1614265330")]
 pub struct Args {
     /// The body, or - for standard input
     #[arg(value_name = "FILE")]

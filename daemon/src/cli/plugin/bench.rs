@@ -23,7 +23,7 @@ use crate::plugin::Host;
 #[command(after_help = "\
 Examples:
   trackrelay plugin bench long_only.wasm --events events.ndjson --with '{\"seconds\":3600}'
-  trackrelay plugin bench slack.wasm --events events.ndjson --json | jq '.lines[] | select(.within == false)'
+  trackrelay plugin bench slack.wasm --events events.ndjson --json | jq '.lines[].within'
 
 Exit codes: 0 measured, whatever came out, 1 a failure")]
 pub struct Args {

@@ -13,7 +13,7 @@ use crate::cli::plugin::facts::Facts;
 #[command(after_help = "\
 Examples:
   trackrelay plugin inspect plugins/slack.wasm
-  trackrelay plugin inspect plugins/slack.wasm --json | jq -r .sha256      for `sha256` in [plugin.slack]
+  trackrelay plugin inspect plugins/slack.wasm --json | jq -r .sha256      for [plugin.slack]
 
 Exit codes: 0 a plugin, 1 not one")]
 pub struct Args {

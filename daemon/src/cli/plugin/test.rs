@@ -30,7 +30,7 @@ Examples:
   trackrelay plugin test plugins/slack.wasm --last 100
   trackrelay plugin test long_only.wasm --events events.ndjson --expect answers.json --update
   trackrelay plugin test long_only.wasm --events events.ndjson --expect answers.json      in a CI
-  trackrelay plugin test target/wasm32-unknown-unknown/release/long_only.wasm --events events.ndjson --watch
+  trackrelay plugin test target/wasm32-unknown-unknown/release/long_only.wasm --last 9 --watch
 
 Exit codes: 0 as expected, 1 a failure, hidden state, or another answer than expected")]
 pub struct Args {
