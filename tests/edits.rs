@@ -341,7 +341,8 @@ fn what_is_removed_is_cancelled_and_nobody_inherits_it() {
             "{asked:?}"
         );
         let unasked = relay.cli(&["rm", "a"]);
-        assert!(unasked.code == 2 && unasked.stderr.contains("--yes"), "{unasked:?}");
+        assert!(unasked.code == 2 && unasked.stderr.contains("[y/N] \nerror: "), "{unasked:?}");
+        assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
         assert_eq!(fs::read_to_string(relay.config()).unwrap(), table);
         if !daemon {
             relay.stop();
@@ -424,6 +425,11 @@ fn what_vanished_from_the_file_can_be_ended_too() {
         relay.cli(&["edit", "b", "--rename", "a"])
     };
     assert!(renamed.code == 1 && renamed.stderr.contains("`trackrelay rm a` ends them"), "{renamed:?}");
+    let asked = relay.cli_with_input(&["rm", "a"], "n\n");
+    assert!(
+        asked.stderr.contains("`a` is not in the config; end what it has left behind? [y/N]"),
+        "{asked:?}"
+    );
     let removed = ok(relay.cli(&["rm", "a", "--yes"]));
     assert_eq!(removed.stdout, "a: removed, 3 waiting events cancelled\n");
     ok(relay.cli(&["edit", "b", "--rename", "a"]));

@@ -37,7 +37,7 @@ pub struct Args {
 
 pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     if !args.yes {
-        confirm(&question(&args.name, waiting(&args.name, here).await?), std::io::stdin().lock())?;
+        confirm(&question(&args.name, &stands(&args.name, here).await?), std::io::stdin().lock())?;
     }
     let edit = Edit::Remove { name: args.name.clone() };
     let cancelled = match change::make(Change::Edit(edit), here).await? {
@@ -50,20 +50,31 @@ pub async fn run(args: Args, here: &Invocation) -> Result<(), Failure> {
     }
 }
 
-/// How many events wait for it, if a daemon knows.
-async fn waiting(name: &str, here: &Invocation) -> Result<Option<u64>, Failure> {
-    let Some(daemon) = here.running() else { return Ok(None) };
-    let status: StatusReply = daemon.get(&Target::new(&["api", "status"])).await?.json()?;
-    Ok(status.subscriptions.iter().find(|one| one.name == name).map(|one| one.pending))
+/// What a daemon knows of it.
+enum Stands {
+    Waiting(u64),
+    /// A table that was deleted by hand leaves behind what waited.
+    NotInConfig,
+    NobodyKnows,
 }
 
-fn question(name: &str, waiting: Option<u64>) -> String {
+async fn stands(name: &str, here: &Invocation) -> Result<Stands, Failure> {
+    let Some(daemon) = here.running() else { return Ok(Stands::NobodyKnows) };
+    let status: StatusReply = daemon.get(&Target::new(&["api", "status"])).await?.json()?;
+    let found = status.subscriptions.iter().find(|one| one.name == name);
+    Ok(found.map_or(Stands::NotInConfig, |one| Stands::Waiting(one.pending)))
+}
+
+fn question(name: &str, stands: &Stands) -> String {
     let name = output::clean(name);
-    match waiting {
-        Some(0) => format!("remove `{name}`? Nothing waits for it [y/N] "),
-        Some(1) => format!("remove `{name}`? 1 event waits for it and is cancelled [y/N] "),
-        Some(n) => format!("remove `{name}`? {n} events wait for it and are cancelled [y/N] "),
-        None => format!("remove `{name}`? What waits for it is cancelled [y/N] "),
+    match stands {
+        Stands::Waiting(0) => format!("remove `{name}`? Nothing waits for it [y/N] "),
+        Stands::Waiting(1) => format!("remove `{name}`? 1 event waits for it and is cancelled [y/N] "),
+        Stands::Waiting(n) => format!("remove `{name}`? {n} events wait for it and are cancelled [y/N] "),
+        Stands::NotInConfig => {
+            format!("`{name}` is not in the config; end what it has left behind? [y/N] ")
+        }
+        Stands::NobodyKnows => format!("remove `{name}`? What waits for it is cancelled [y/N] "),
     }
 }
 
@@ -72,6 +83,9 @@ fn confirm(question: &str, mut answers: impl BufRead) -> Result<(), Failure> {
     output::ask(question);
     let mut answer = String::new();
     let read = answers.read_line(&mut answer).map_err(anyhow::Error::from)?;
+    if read == 0 {
+        output::ask("\n");
+    }
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ if read == 0 => Err(Failure::Usage("nobody answers; `--yes` removes it without asking".to_owned())),
@@ -104,7 +118,7 @@ mod tests {
         ] {
             assert_eq!(answered(answer), result, "{answer:?}");
         }
-        assert!(question("a", Some(3)).contains("3 events wait for it and are cancelled"));
+        assert!(question("a", &Stands::Waiting(3)).contains("3 events wait for it and are cancelled"));
         assert_eq!(removed("a", 1), "a: removed, 1 waiting event cancelled");
     }
 }
