@@ -9,7 +9,9 @@ use crate::store::sqlite::salvage::Saved;
 
 fn ground(folder: &Path) -> Invocation {
     let config = folder.join("config.toml");
-    std::fs::write(&config, format!("[store]\npath = \"{}/store\"\n", folder.display())).unwrap();
+    // The usual port may be a daemon's that runs on this machine.
+    let text = format!("[listen]\ntcp = \"127.0.0.1:0\"\n[store]\npath = \"{}/store\"\n", folder.display());
+    std::fs::write(&config, text).unwrap();
     let home = folder.display().to_string();
     Invocation::with_env(Some(config), move |name| {
         matches!(name, "HOME" | "XDG_RUNTIME_DIR").then(|| home.clone())
