@@ -173,7 +173,7 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         let widest = |(column, (title, _)): (usize, &(&str, Align))| {
             let cells = self.rows.iter().filter_map(|row| row.cells.get(column));
-            cells.map(|(text, _)| text.chars().count()).chain([title.len()]).max().unwrap_or(0)
+            cells.map(|(text, _)| columns(text)).chain([title.len()]).max().unwrap_or(0)
         };
         self.columns.iter().enumerate().map(widest).collect()
     }
@@ -181,7 +181,7 @@ impl Table {
     fn line(&self, cells: &[(String, Style)], widths: &[usize]) -> String {
         let mut line = String::new();
         for (column, (text, style)) in cells.iter().enumerate() {
-            let gap = " ".repeat(widths[column].saturating_sub(text.chars().count()));
+            let gap = " ".repeat(widths[column].saturating_sub(columns(text)));
             let last = column + 1 == cells.len();
             let (before, after) = match self.columns[column].1 {
                 Align::Right => (gap.as_str(), ""),
@@ -193,6 +193,11 @@ impl Table {
         }
         line
     }
+}
+
+/// What a terminal gives a text: two columns to a sign of Chinese or Japanese.
+pub fn columns(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
 }
 
 fn ended(text: &str) -> Cow<'_, str> {
@@ -215,12 +220,14 @@ mod tests {
         let cell = |text: &str| (text.to_owned(), Style::new());
         table.row(vec![cell("a"), cell("7"), cell("http://x/")], vec![]);
         table.row(vec![cell("longer"), cell("1234"), cell("-")], vec!["because\nof this".into()]);
+        table.row(vec![cell("日本"), cell("8"), cell("-")], vec![]);
         let wanted = "\
 NAME       N  URL
 a          7  http://x/
 longer  1234  -
   because
   of this
+日本       8  -
 ";
         assert_eq!(plain(&table.render()), wanted);
     }

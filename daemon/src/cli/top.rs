@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -116,10 +117,22 @@ async fn once(model: &mut Model, mut inputs: mpsc::Receiver<Input>) -> Result<()
 fn frame(model: &Model, width: u16, height: u16) -> anyhow::Result<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height))?;
     terminal.draw(|frame| view::draw(frame, model, clock::now(), false))?;
-    let buffer = terminal.backend().buffer();
-    let line =
-        |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned() + "\n";
-    Ok((0..height).map(line).collect())
+    Ok(lines(terminal.backend().buffer()).iter().map(|line| format!("{line}\n")).collect())
+}
+
+/// A sign that is two columns wide has the cell behind its own as well.
+fn lines(buffer: &Buffer) -> Vec<String> {
+    let line = |y| {
+        let mut line = String::new();
+        let mut x = 0;
+        while x < buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            line += symbol;
+            x += output::columns(symbol).max(1) as u16;
+        }
+        line.trim_end().to_owned()
+    };
+    (0..buffer.area.height).map(line).collect()
 }
 
 /// Draws until a key or a signal ends it. However it ends, the terminal is as it was.

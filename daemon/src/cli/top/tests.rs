@@ -67,9 +67,7 @@ fn news_of(news: Value) -> Heard {
 fn shown(model: &Model, width: u16, height: u16) -> Vec<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| view::draw(frame, model, at("10"), true)).unwrap();
-    let buffer = terminal.backend().buffer();
-    let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
-    (0..height).map(|y| line(y).trim_end().to_owned()).collect()
+    super::lines(terminal.backend().buffer())
 }
 
 #[test]
@@ -87,6 +85,22 @@ fn a_frame_says_everything_at_a_glance() {
         "q quit  sort: n name  s status  r rate  w waiting  l latency  ↑↓ scroll",
     ];
     assert_eq!(shown(&model(Sort::Status), 120, 10), wanted);
+}
+
+#[test]
+fn names_of_wide_signs_are_whole_and_line_up() {
+    let mut model = Model::new(Sort::Name);
+    let status = json!({
+        "version": "0.1.0", "pid": 4711, "started_at": "2025-09-10T08:00:00Z",
+        "listen": { "tcp": "127.0.0.1:7717", "unix": null },
+        "config": { "state": "ok", "loaded_at": "2025-09-10T08:00:00Z" },
+        "subscriptions": [subscription("日本語の名", "enabled", 0, json!({}))],
+        "sources": [],
+    });
+    model.know(serde_json::from_value(status).unwrap());
+    let lines = shown(&model, 80, 6);
+    assert_eq!(lines[3], "NAME▼      STATUS         PER S  WAITING     P99 WHY");
+    assert_eq!(lines[4], "日本語の名 enabled          0.0        0       -");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn totals<'a>(model: &Model, now: Timestamp) -> Line<'a> {
 
 fn table<'a>(model: &Model, area: Rect, now: Timestamp) -> Table<'a> {
     let all = model.ordered(now);
-    let longest = all.iter().map(|one| on_a_line(&one.name).chars().count()).max().unwrap_or(0);
+    let longest = all.iter().map(|one| output::columns(&on_a_line(&one.name))).max().unwrap_or(0);
     let roomy = area.width >= ROOMY;
     let name = longest.clamp(8, if roomy { NAME } else { SHORT_NAME }) as u16;
     let room = usize::from(area.height.saturating_sub(HEAD));
