@@ -1,6 +1,11 @@
 //! `trackrelay demo` needs nothing and shows everything.
 
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::Relay;
 use crate::harness::relay::output;
@@ -20,4 +25,23 @@ fn the_demo_tells_its_story_in_under_ten_seconds() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     let left: Vec<_> = relay.path("state").read_dir().unwrap().collect();
     assert!(left.is_empty(), "leaves nothing behind: {left:?}");
+}
+
+/// Ctrl-C.
+#[test]
+fn a_demo_that_is_interrupted_clears_up() {
+    let relay = Relay::prepare("");
+    let folder = relay.path("temporary");
+    fs::create_dir(&folder).unwrap();
+    let mut command = relay.bare_command(&["demo"]);
+    command.env("TMPDIR", &folder).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut demo = command.spawn().unwrap();
+    let mut told = BufReader::new(demo.stderr.take().unwrap());
+    told.read_line(&mut String::new()).unwrap();
+    kill_process(Pid::from_raw(demo.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(rest.ends_with("error: interrupted; nothing is left behind\n"), "{rest}");
+    assert_eq!(folder.read_dir().unwrap().count(), 0);
 }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::stage::{SECRET, Stage, sample};
 use crate::cli::output::{self, GOOD, QUIET, STRONG};
@@ -52,8 +53,13 @@ disable_after = 3
 /// Tells the story. An error is a step that did not hold.
 pub(super) async fn tell() -> anyhow::Result<()> {
     let started = Instant::now();
+    // Caught from before there is anything to clear away.
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for signals")?;
     let stage = Stage::set(&config()).await?;
-    let outcome = acts(&stage).await;
+    let outcome = tokio::select! {
+        outcome = acts(&stage) => outcome,
+        _ = interrupt.recv() => Err(anyhow!("interrupted; nothing is left behind")),
+    };
     let book = stage.receiver.book();
     stage.clear().await?;
     let sent = outcome?;
