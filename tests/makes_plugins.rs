@@ -184,7 +184,8 @@ fn a_plugin_is_shown_events_and_says_what_it_makes_of_them() {
     assert!(shown.stderr.contains("2 events, reused and fresh instances agree"), "{shown:?}");
 
     let refused = bench.say("test", "match.wasm", &["--with", r#"{"a":{"nearly":1}}"#]);
-    assert!(refused.code == 1 && refused.stderr.contains("plugin `match` refuses its config"), "{refused:?}");
+    let said = "plugin `match` refuses its config in `--with`: ";
+    assert!(refused.code == 1 && refused.stderr.contains(said), "{refused:?}");
     assert_eq!(bench.say("test", "match.wasm", &["--with", "[]"]).code, 2);
     let mistaken = bench.say("test", "match.wasm", &["--config", AN_HOUR[1]]);
     assert!(mistaken.code == 2 && mistaken.stderr.contains("is `--with JSON`"), "{mistaken:?}");

@@ -14,8 +14,8 @@ use crate::config::Isolation;
 use crate::delivery::trace::Verdict;
 use crate::plugin::{Call, Entry, Host, Input, Keep, Message, Plugin, Reshape, Stage};
 
-/// The subscription that plugins run in here.
-const SUBSCRIPTION: &str = "plugin-test";
+/// In place of a subscription's name: where a config that is refused came from, or would have to.
+const SUBSCRIPTION: &str = "--with";
 
 /// A plugin in one of its stages, twice over.
 pub struct Trial {
