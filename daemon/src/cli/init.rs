@@ -69,15 +69,16 @@ fn write(folder: &Path, files: &[(&str, &[u8])]) -> Result<Vec<PathBuf>, Failure
         )));
     }
     for (path, (_, bytes)) in paths.iter().zip(files) {
+        if let Some(folder) = path.parent() {
+            let made = fs::create_dir_all(folder);
+            made.with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        }
         write_new(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(paths)
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let mode = if path.extension().is_some_and(|e| e == "toml") { CONFIG_MODE } else { 0o644 };
     fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(bytes)
 }
@@ -111,6 +112,12 @@ mod tests {
         let failure = write(&folder, &files).unwrap_err();
         assert!(failure.to_string().contains("x.wasm` is there already"), "{failure}");
         assert!(!written[0].exists());
+
+        let failure = write(&written[1].join("below"), &files).unwrap_err().to_string();
+        assert!(
+            failure.starts_with("cannot make the folder `") && failure.contains("x.wasm/below`"),
+            "{failure}"
+        );
     }
 
     #[test]
