@@ -58,7 +58,6 @@ fn kind(error: &(dyn Error + 'static), said: String, secure: bool) -> Unreachabl
     match (explain::find::<DialError>(error), explain::find::<TlsError>(error)) {
         (Some(DialError::Refused(_)), _) => Unreachable::Refused(said),
         (Some(DialError::Lookup { .. } | DialError::NoHost(_)), _) => Unreachable::NoSuchName(said),
-        (Some(DialError::TimedOut(_)), _) => Unreachable::TimedOut(said),
         (_, Some(TlsError::InvalidCertificate(_))) => Unreachable::Certificate(said),
         (_, Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType))) => Unreachable::NoTls(said),
         // It hangs up on a greeting in TLS.
