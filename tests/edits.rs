@@ -449,6 +449,7 @@ fn a_rename_keeps_id_history_and_what_waits() {
         if !daemon {
             relay.start_again();
         }
+        assert_eq!(relay.log().contains("subscription `a` renamed to `b c`"), daemon, "{}", relay.log());
         assert_eq!((id(&relay, "b c"), &relay.subscription("b c")["pending"]), (before, &Value::from(3)));
         receiver.answer(|request, _| Answer::proper(request));
         // A rename alone changes nothing else, the wait between attempts included.

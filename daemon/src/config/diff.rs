@@ -12,6 +12,8 @@ pub struct Diff {
     /// Names of new subscriptions, in the order of the files.
     pub added: Vec<String>,
     pub removed: Vec<String>,
+    /// Old names and new ones, of which a config alone does not know; see `rename`.
+    pub renamed: Vec<(String, String)>,
     /// Subscriptions of both configs, with the keys that differ.
     pub changed: Vec<Changed>,
     pub plugins: Vec<Other>,
@@ -44,6 +46,19 @@ pub struct Other {
 }
 
 impl Diff {
+    /// What seems to have gone and come is one and the same under another name.
+    pub fn rename<'a>(&mut self, pairs: impl Iterator<Item = (&'a Subscription, &'a Subscription)>) {
+        for (old, new) in pairs {
+            self.removed.retain(|name| *name != old.name);
+            self.added.retain(|name| *name != new.name);
+            self.renamed.push((old.name.clone(), new.name.clone()));
+            let keys = changed_keys(old, new);
+            if !keys.is_empty() {
+                self.changed.push(Changed { name: new.name.clone(), keys });
+            }
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Diff::default()
     }
@@ -58,6 +73,9 @@ impl Diff {
         };
         let mut sentences = each(&self.added, "subscription", "added");
         sentences.extend(each(&self.removed, "subscription", "removed"));
+        let renamed =
+            self.renamed.iter().map(|(old, new)| format!("subscription `{old}` renamed to `{new}`"));
+        sentences.extend(renamed);
         sentences.extend(self.changed.iter().map(ToString::to_string));
         sentences.extend(others(&self.plugins, "plugin"));
         sentences.extend(others(&self.users, "user"));
@@ -87,6 +105,7 @@ impl fmt::Display for Changed {
 pub fn diff(old: &Config, new: &Config) -> Diff {
     let (before, after) = (by_name(&old.subscriptions), by_name(&new.subscriptions));
     Diff {
+        renamed: Vec::new(),
         added: missing(&new.subscriptions, &before),
         removed: missing(&old.subscriptions, &after),
         changed: changed(&new.subscriptions, &before),

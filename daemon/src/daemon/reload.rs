@@ -177,7 +177,7 @@ impl Reloader {
         drill::pass(Point::ReloadBuilt);
         let changed_plugins = before.changed_plugins(&guests);
         let restart = diff.restart.iter().map(ToString::to_string).collect();
-        let live = diff::Diff { restart: Vec::new(), ..diff };
+        let mut live = diff::Diff { restart: Vec::new(), ..diff };
         let rotated = self.rotated(&before);
         let state = if live.is_empty() && changed_plugins.is_empty() && rotated.is_empty() {
             ReloadState::Unchanged
@@ -190,6 +190,10 @@ impl Reloader {
             let said = format!("failed to write the new set down: {error}");
             return self.refused(vec![Problem::of_file(&self.path, said)], warnings);
         }
+        let now = Arc::clone(&self.plan.borrow());
+        let pairs = now.subscriptions.iter().filter_map(|new| Some((before.get(new.id)?, new)));
+        let renamed = pairs.filter(|(old, new)| old.name() != new.name());
+        live.rename(renamed.map(|(old, new)| (&old.meant, &new.meant)));
         let mut changes = live.sentences();
         let only_file = |name: &&String| !live.plugins.iter().any(|other| other.name == **name);
         let files = changed_plugins.iter().filter(only_file);

@@ -110,9 +110,26 @@ fn a_table_that_says_a_default_is_another_table() {
 }
 
 #[test]
-fn subscriptions_and_plugins_come_and_go() {
+fn subscriptions_come_and_go() {
     let sentences = ["subscription `c` added", "subscription `b` removed"];
     assert_eq!(said("[subscription.b]", "[subscription.c]"), sentences);
+}
+
+#[test]
+fn what_is_known_to_be_the_same_is_renamed() {
+    let moved = OLD.replace("[subscription.b]", "[subscription.c]\ntimeout = \"9s\"");
+    let [old, new] = configs([OLD, &moved]);
+    let named = |config: &Config, name: &str| {
+        config.subscriptions.iter().find(|subscription| subscription.name == name).cloned().unwrap()
+    };
+    let mut diff = diff(&old, &new);
+    diff.rename([(&named(&old, "b"), &named(&new, "c"))].into_iter());
+    let sentences = ["subscription `b` renamed to `c`", "subscription `c`: timeout changed"];
+    assert_eq!(diff.sentences(), sentences);
+}
+
+#[test]
+fn plugins_come_and_go() {
     let [with, without] =
         configs([OLD, &OLD.replace("[plugin.p]\npath = \"p.wasm\"\n", "").replace("filter = [{", "# ")]);
     let gone = diff(&with, &without);
