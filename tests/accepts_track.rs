@@ -297,7 +297,10 @@ fn a_source_comes_changes_and_goes_without_a_restart() {
     save("");
     assert_eq!(status(7, "rotated"), 404);
     assert_eq!(relay.status()["sources"], json!([]));
-    assert_eq!(relay.log().matches("config in force: source `track` changed").count(), 3);
+    for (what, times) in [("added", 1), ("changed", 3), ("removed", 1)] {
+        let said = format!("config in force: source `track` {what}");
+        assert_eq!(relay.log().matches(&said).count(), times, "{what}: {}", relay.log());
+    }
 }
 
 /// Another relay stands in for Track: it validates us, signs, and tries again what it heard
