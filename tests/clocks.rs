@@ -2,7 +2,6 @@
 //! the time awake stands still, which is also what a clock set wrong looks like; so one
 //! variable of a debug build plays both. Waits must count time awake and nothing else.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,17 +18,9 @@ const MOST: Duration = Duration::from_millis(2400 + 2000);
 
 fn relay_with_a_clock(tables: &str) -> Relay {
     let mut relay = Relay::prepare(tables);
-    let file = relay.path("clock");
-    relay.set_env("TRACKRELAY_WRONG_CLOCK", file.to_str().unwrap());
+    relay.use_wrong_clock();
     relay.start_again();
     relay
-}
-
-/// Sets the daemon's wall clock wrong by so many seconds.
-fn set_clock(relay: &Relay, seconds: i64) {
-    let beside = relay.path("clock~");
-    fs::write(&beside, seconds.to_string()).unwrap();
-    fs::rename(beside, relay.path("clock")).unwrap();
 }
 
 #[test]
@@ -48,9 +39,9 @@ fn the_schedule_is_kept(hours: i64) {
     let relay = relay_with_a_clock(&(receiver.table("all") + WAIT));
     relay.send(&event("tag.created", 1));
     relay.wait_for("all", "has failed once", |it| it["failed_attempts"] == 1);
-    set_clock(&relay, hours * HOURS);
+    relay.set_clock(hours * HOURS);
     relay.wait_for("all", "has failed again", |it| it["failed_attempts"] == 2);
-    set_clock(&relay, 0);
+    relay.set_clock(0);
     let attempts = receiver.wait_for(3);
     for pair in attempts.windows(2) {
         let gap = pair[1].at - pair[0].at;
@@ -67,7 +58,7 @@ fn the_next_try_is_told_by_the_clock_of_the_moment() {
     let relay = relay_with_a_clock(&(receiver.table("all") + "retry = [\"10m\"]\n"));
     relay.send(&event("tag.created", 1));
     relay.wait_for("all", "has failed once", |it| it["failed_attempts"] == 1);
-    set_clock(&relay, 8 * HOURS);
+    relay.set_clock(8 * HOURS);
     let moment = |value: &Value| value["retry_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let away = moment(&relay.subscription("all")).duration_since(now());
     let (earliest, latest) = (8 * HOURS + 8 * 60 - 30, 8 * HOURS + 12 * 60 + 1);
@@ -92,7 +83,7 @@ fn a_wait_that_spans_a_restart_counts_on_from_what_was_left() {
         } else {
             relay.stop()
         }
-        set_clock(&relay, 8 * HOURS);
+        relay.set_clock(8 * HOURS);
         let started = Instant::now();
         relay.start_again();
         let attempts = receiver.wait_for(2);
@@ -112,7 +103,7 @@ fn a_clock_set_back_a_little_swaps_no_events() {
     relay.send(&event("tag.created", 1).of(2));
     relay.wait_for_status("all", "pending");
     for (id, seconds) in [(2, 0), (3, -20), (4, -40), (5, -50)] {
-        set_clock(&relay, seconds);
+        relay.set_clock(seconds);
         relay.send(&event("tag.created", id).undated());
     }
     receiver.wait_for(6);
@@ -130,7 +121,7 @@ fn the_event_list_of_a_subscription_goes_back_a_week() {
     let receiver = Receiver::start();
     let relay = relay_with_a_clock(&receiver.table("all"));
     for (id, hours_ago) in [(1, 7 * 24 + 1), (2, 7 * 24 - 1), (3, 0)] {
-        set_clock(&relay, -hours_ago * HOURS);
+        relay.set_clock(-hours_ago * HOURS);
         relay.send(&event("tag.created", id).of(id));
     }
     let id = relay.subscription("all")["subscription_id"].clone();

@@ -11,10 +11,11 @@ use std::time::Instant;
 use trackrelay::drill::Point;
 
 use crate::harness::Relay;
+use crate::harness::relay::DIE;
 use round::{Round, Toll, WAYS};
 
 mod round;
-pub mod stage;
+mod stage;
 
 /// Rounds in all, about: two minutes on two cores.
 const ROUNDS: usize = 400;
@@ -55,7 +56,7 @@ fn every_point_has_its_rounds() {
 #[test]
 fn an_order_nobody_understands_is_refused() {
     let mut relay = Relay::prepare("");
-    relay.set_env(stage::DIE, "append.sync:1:kill");
+    relay.set_env(DIE, "append.sync:1:kill");
     let refused = relay.cli(&["run"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.stderr.contains("names no point: `append.sync`"), "{refused:?}");

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::harness::Relay;
-use crate::harness::relay::output;
+use crate::harness::relay::{output, signal};
 
 #[test]
 fn the_demo_tells_its_story_in_under_ten_seconds() {
@@ -38,7 +38,7 @@ fn a_demo_that_is_interrupted_clears_up() {
     let mut demo = command.spawn().unwrap();
     let mut told = BufReader::new(demo.stderr.take().unwrap());
     told.read_line(&mut String::new()).unwrap();
-    kill_process(Pid::from_raw(demo.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    signal(&demo, Signal::INT);
     let mut rest = String::new();
     told.read_to_string(&mut rest).unwrap();
     assert_eq!(demo.wait().unwrap().code(), Some(1), "{rest}");

@@ -96,8 +96,8 @@ fn the_machine_around_is_told_with_cause_and_way_out() {
         table("a", &format!("http://{port}/")).replace("\"sesame-and-more\"", "{ file = \"secret\" }");
     relay.save_whole(&format!("[listen]\ntcp = \"{port}\"\n{tables}"));
     relay.set_env("HTTP_PROXY", "http://user:sesame@proxy.example:8080");
-    fs::write(relay.path("clock"), (-60 * 365 * 24 * 3600_i64).to_string()).unwrap();
-    relay.set_env("TRACKRELAY_WRONG_CLOCK", relay.path("clock").to_str().unwrap());
+    relay.use_wrong_clock();
+    relay.set_clock(-60 * 365 * 24 * 3600);
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 512; exec \"$@\"", "sh"]);
     let command = relay.command(&["doctor", "--json"]);

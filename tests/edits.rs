@@ -9,8 +9,10 @@ use std::thread;
 use serde_json::Value;
 
 use crate::harness::receiver::signature;
+#[cfg(debug_assertions)]
+use crate::harness::relay::DIE;
 use crate::harness::relay::{BASE, Output};
-use crate::harness::{Answer, Gate, Receiver, Relay, SECRET, event};
+use crate::harness::{Answer, Receiver, Relay, SECRET, event};
 
 mod by_hand;
 mod secrets;
@@ -374,10 +376,10 @@ fn a_crash_in_the_middle_loses_neither_the_rename_nor_the_end() {
     let before = id(&relay, "a");
     let dying = |relay: &mut Relay, words: &[&str]| {
         relay.stop();
-        relay.set_env("TRACKRELAY_DIE", "reload.checked:1:kill");
+        relay.set_env(DIE, "reload.checked:1:kill");
         relay.start_again();
         assert_eq!(relay.cli(words).code, 1, "the daemon died of it");
-        relay.unset_env("TRACKRELAY_DIE");
+        relay.unset_env(DIE);
         relay.wait_for_end();
         relay.start_again();
     };
@@ -393,9 +395,7 @@ fn a_crash_in_the_middle_loses_neither_the_rename_nor_the_end() {
 #[test]
 fn what_is_under_way_when_it_is_removed_ends_quietly() {
     let receiver = Receiver::start();
-    let gate = Gate::default();
-    let held = gate.clone();
-    receiver.answer(move |request, _| Answer::proper(request).when(&held));
+    let gate = receiver.hold();
     let unasked = receiver.table("b").replace("\"off\"", "\"required\"");
     let relay = Relay::start(&(receiver.table("a") + &unasked));
     receiver.wait_for_pings(1);

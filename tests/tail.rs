@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-#[cfg(debug_assertions)]
-use crate::crash_matrix::stage::{DIE, HURRY};
 use crate::harness::guest::talker;
+use crate::harness::relay::signal;
+#[cfg(debug_assertions)]
+use crate::harness::relay::{DIE, HURRY};
 use crate::harness::{Answer, DEADLINE, Receiver, Relay, event, wait_until};
 
 /// `trackrelay tail`, running.
@@ -62,7 +63,7 @@ impl Tail {
     /// Ctrl-C.
     #[track_caller]
     fn end(mut self) -> Vec<String> {
-        kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+        signal(&self.child, Signal::INT);
         let status = wait_until("it ends", || self.child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0), "{}", self.text("err"));
         self.lines()
@@ -147,16 +148,15 @@ fn deliveries_that_keep_ends_are_told() {
     let receiver = Receiver::start();
     receiver.answer_all(500);
     let mut relay = Relay::prepare(&("\n[store]\nkeep = \"1h\"\n".to_owned() + &receiver.table("broken")));
-    let clock = relay.path("clock");
-    fs::write(&clock, "-7200").unwrap();
-    relay.set_env("TRACKRELAY_WRONG_CLOCK", clock.to_str().unwrap());
+    relay.use_wrong_clock();
+    relay.set_clock(-2 * 3600);
     relay.set_env(DIE, HURRY);
     relay.start_again();
     let (tail, others) = (Tail::start(&relay, &[]), Tail::start(&relay, &["--outcome", "delivered"]));
     let json = Tail::start(&relay, &["--json", "--subscription", "broken", "--outcome", "dropped"]);
     relay.send(&event("tag.created", 1));
     relay.wait_for_status("broken", "pending");
-    fs::write(&clock, "0").unwrap();
+    relay.set_clock(0);
     let line = tail.wait_for(&["dropped"]);
     assert_eq!(line, "dropped   broken 1 delivery that had waited longer than `[store] keep`");
     let told: Value = serde_json::from_str(&json.wait_for(&["dropped"])).unwrap();

@@ -77,9 +77,7 @@ fn the_validation_url_validates() {
 #[test]
 fn until_the_first_ping_is_answered_events_wait() {
     let receiver = Receiver::start();
-    let gate = Gate::default();
-    let held = gate.clone();
-    receiver.answer(move |request, _| Answer::proper(request).when(&held));
+    let gate = receiver.hold();
     let relay = Relay::start(&table(&receiver, "all"));
     receiver.wait_for_pings(1);
     relay.send(&event("tag.created", 1));

@@ -6,10 +6,11 @@ use std::ops::AddAssign;
 
 use trackrelay::drill::Point;
 
-use super::stage::{HURRY, Stage};
+use super::stage::Stage;
 use crate::harness::crowd::Crowd;
 use crate::harness::dice::Dice;
 use crate::harness::model::judge;
+use crate::harness::relay::{DIE, HURRY};
 
 /// Names one round to be played alone.
 pub const ROUND: &str = "TRACKRELAY_ROUND";
@@ -85,7 +86,7 @@ impl Round {
             stage.die(again, times, WAYS[dice.below(2) as usize]);
         }
         if room(self.point) == "prune" {
-            stage.relay.set_env(super::stage::DIE, HURRY);
+            stage.relay.set_env(DIE, HURRY);
         }
         stage.relay.start_again();
         crowd.wait_for_more(AFTERWARDS);

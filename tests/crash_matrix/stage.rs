@@ -15,17 +15,12 @@ use trackrelay::drill::Point;
 use crate::harness::crowd::is_billable;
 use crate::harness::dice::Dice;
 use crate::harness::model::{Story, Subscription};
+use crate::harness::relay::DIE;
 use crate::harness::sender::Sender;
 use crate::harness::witness::Witness;
 use crate::harness::{
     Answer, DEADLINE, Receiver, Relay, Request, SECRET, event, repository, wait_at_most, wait_until,
 };
-
-/// The variable that tells a daemon where to die.
-pub const DIE: &str = "TRACKRELAY_DIE";
-
-/// Prunes at once instead of once a minute, and does not come to die of it.
-pub const HURRY: &str = "prune.begun:1000000000:kill";
 
 /// Attempts of a delivery to `flaky`, and failed ones in a row that disable it.
 const ATTEMPTS: u32 = 2;

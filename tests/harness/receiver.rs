@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::answer::Answer;
+use super::answer::{Answer, Gate};
 use super::wire::{self, Unframed};
 use super::{DEADLINE, SECRET, lock};
 
@@ -117,6 +117,14 @@ impl Receiver {
     /// Every request is to be answered with this status.
     pub fn answer_all(&self, status: u16) {
         self.answer(move |_, _| Answer::status(status));
+    }
+
+    /// Every request is to be answered properly, and none before the gate is open.
+    pub fn hold(&self) -> Gate {
+        let gate = Gate::default();
+        let held = gate.clone();
+        self.answer(move |request, _| Answer::proper(request).when(&held));
+        gate
     }
 
     /// Signatures made with this secret are right too.

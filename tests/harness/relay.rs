@@ -21,6 +21,14 @@ pub const BASE: &str = "[listen]\ntcp = \"127.0.0.1:0\"\n\n[workspace]\nid = 420
 /// Lines of the log that a failed test shows.
 const TAIL: usize = 60;
 
+/// The variable that tells a daemon of a debug build where to die.
+#[cfg(debug_assertions)]
+pub const DIE: &str = "TRACKRELAY_DIE";
+
+/// Its value for one that prunes at once instead of once a minute, and does not come to die of it.
+#[cfg(debug_assertions)]
+pub const HURRY: &str = "prune.begun:1000000000:kill";
+
 pub struct Relay {
     dir: TempDir,
     env: Vec<(String, String)>,
@@ -156,9 +164,22 @@ impl Relay {
         self.child.as_ref().expect("it runs").id()
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+    pub fn signal(&self, with: Signal) {
+        signal(self.child.as_ref().expect("it runs"), with);
+    }
+
+    /// Has daemons and commands go by a wall clock that `set_clock` sets; only those of a debug
+    /// build do.
+    pub fn use_wrong_clock(&mut self) {
+        let file = self.path("clock");
+        self.set_env("TRACKRELAY_WRONG_CLOCK", file.to_str().unwrap());
+    }
+
+    /// Sets that clock wrong by so many seconds.
+    pub fn set_clock(&self, seconds: i64) {
+        let beside = self.path("clock~");
+        fs::write(&beside, seconds.to_string()).unwrap();
+        fs::rename(beside, self.path("clock")).unwrap();
     }
 
     /// `kill -9`, as a crash or a power cut of the process would.
@@ -363,6 +384,10 @@ impl Drop for Relay {
             assert!(!log.contains("panicked at"), "the daemon panicked:\n{log}");
         }
     }
+}
+
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Runs a command to its end; its output goes through files, so that no pipe can fill up.

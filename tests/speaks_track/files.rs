@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{SIGNATURE, WORKSPACE, config, path_of, wish, with};
 use crate::harness::receiver::signature;
-use crate::harness::{Answer, Curl, Gate, Receiver, Relay, SECRET, event, wait_until};
+use crate::harness::{Curl, Receiver, Relay, SECRET, event, wait_until};
 
 #[test]
 fn a_new_secret_signs_at_once_and_goes_where_the_old_one_was() {
@@ -53,9 +53,7 @@ fn a_new_secret_signs_at_once_and_goes_where_the_old_one_was() {
 #[test]
 fn what_somebody_saves_meanwhile_stays() {
     let receiver = Receiver::start();
-    let gate = Gate::default();
-    let held = gate.clone();
-    receiver.answer(move |request, _| Answer::proper(request).when(&held));
+    let gate = receiver.hold();
     let relay = Relay::start("");
     let owner = Curl::with_token(&relay, &relay.token());
     let wished = wish("all", &receiver.url("all")).to_string();
@@ -100,9 +98,7 @@ fn a_call_that_is_overtaken_says_so() {
             .into_iter()
             .enumerate()
     {
-        let gate = Gate::default();
-        let held = gate.clone();
-        receiver.answer(move |request, _| Answer::proper(request).when(&held));
+        let gate = receiver.hold();
         let (path, id) =
             (path_of(&relay.subscription(name)), relay.subscription(name)["subscription_id"].clone());
         let filters = json!([{ "entity": "tag", "action": "*" }]);
